@@ -1,0 +1,157 @@
+//! JSON with the keys of every object in byte order.
+//!
+//! A `HashMap` among the arguments is written in random order, and a feature
+//! of `serde_json` that any crate may switch on decides the order of maps:
+//! the fingerprint must depend on neither. Works on the text as `serde_json`
+//! writes it, without spaces, and copies scalars as they stand, so numbers of
+//! any size keep their digits.
+
+use std::borrow::Cow;
+
+/// The canonical form of `json`; borrowed where it already is canonical, which
+/// is so wherever there is no object with two keys.
+pub(crate) fn canonical(json: &str) -> Cow<'_, str> {
+    if !json.contains(",\"") {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len());
+    let rest = value(json, &mut out);
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// Writes the value that `json` begins with; returns what follows it.
+fn value<'a>(json: &'a str, out: &mut String) -> &'a str {
+    match json.as_bytes().first() {
+        Some(b'{') => object(json, out),
+        Some(b'[') => list(json, out),
+        _ => {
+            let (scalar, rest) = json.split_at(scalar_len(json));
+            out.push_str(scalar);
+            rest
+        }
+    }
+}
+
+fn list<'a>(json: &'a str, out: &mut String) -> &'a str {
+    out.push('[');
+    let mut rest = &json[1..];
+    while let Some(byte) = rest.as_bytes().first() {
+        match byte {
+            b']' => {
+                out.push(']');
+                return &rest[1..];
+            }
+            b',' => {
+                out.push(',');
+                rest = &rest[1..];
+            }
+            _ => rest = value(rest, out),
+        }
+    }
+    rest
+}
+
+fn object<'a>(json: &'a str, out: &mut String) -> &'a str {
+    let mut members: Vec<(&'a str, String)> = Vec::new();
+    let mut rest = &json[1..];
+    while let Some(byte) = rest.as_bytes().first() {
+        match byte {
+            b'}' => {
+                rest = &rest[1..];
+                break;
+            }
+            b'"' => {
+                let (key, after) = rest.split_at(scalar_len(rest));
+                let mut member = String::new();
+                rest = value(after.strip_prefix(':').unwrap_or(after), &mut member);
+                members.push((key, member));
+            }
+            _ => rest = &rest[1..],
+        }
+    }
+    members.sort_by_key(|(key, _)| *key);
+    out.push('{');
+    for (n, (key, member)) in members.iter().enumerate() {
+        if n > 0 {
+            out.push(',');
+        }
+        out.push_str(key);
+        out.push(':');
+        out.push_str(member);
+    }
+    out.push('}');
+    rest
+}
+
+/// Length of the string, number or word that `json` begins with; at least 1.
+fn scalar_len(json: &str) -> usize {
+    let bytes = json.as_bytes();
+    if bytes.first() != Some(&b'"') {
+        let end = bytes.iter().position(|b| b",]}:".contains(b));
+        return end.unwrap_or(bytes.len()).max(1);
+    }
+    let mut at = 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            b'"' => return at + 1,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_sorted_at_every_depth_and_scalars_stay() {
+        let json = r#"[{"b":{"z":1e400,"y":"a\"},{\\"},"a":[true,{"k":null,"j":-0.5}]},"x,\"y"]"#;
+        let sorted = r#"[{"a":[true,{"j":-0.5,"k":null}],"b":{"y":"a\"},{\\","z":1e400}},"x,\"y"]"#;
+        assert_eq!(canonical(json), sorted);
+        assert_eq!(canonical(sorted), sorted);
+    }
+
+    #[test]
+    fn without_a_second_key_nothing_is_copied() {
+        assert!(matches!(canonical(r#"[1,{"a":[2,3]}]"#), Cow::Borrowed(_)));
+    }
+
+    /// A value made from a seed, written once in order and once in disorder.
+    fn random(seed: &mut u64, depth: u32, flip: bool) -> String {
+        *seed =
+            seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let pick = *seed >> 33;
+        match pick % if depth == 0 { 3 } else { 5 } {
+            0 => (pick % 1000).to_string(),
+            1 => serde_json::to_string(&format!("{pick}\"\\}},{{é")).unwrap(),
+            2 => "null".to_owned(),
+            3 => {
+                let all: Vec<_> = (0..pick % 4).map(|_| random(seed, depth - 1, flip)).collect();
+                format!("[{}]", all.join(","))
+            }
+            _ => {
+                let mut all: Vec<_> = (0..pick % 5)
+                    .map(|n| format!("\"k{n}\\\"\":{}", random(seed, depth - 1, flip)))
+                    .collect();
+                if flip {
+                    all.reverse();
+                }
+                format!("{{{}}}", all.join(","))
+            }
+        }
+    }
+
+    #[test]
+    fn order_never_matters_and_the_value_stays_the_same() {
+        for start in 0..500_u64 {
+            let ordered = random(&mut start.clone(), 4, false);
+            let flipped = random(&mut start.clone(), 4, true);
+            assert_eq!(canonical(&ordered), canonical(&flipped), "seed {start}");
+            let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            assert_eq!(value(&canonical(&flipped)), value(&ordered), "seed {start}");
+        }
+    }
+}

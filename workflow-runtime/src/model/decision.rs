@@ -1,0 +1,139 @@
+//! What a turn decided, as it is recorded and compared.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::CallId;
+
+/// Arguments longer than this are not repeated in the history; their hash is.
+const MAX_ARGS: usize = 4096;
+
+/// What kind of call a workflow made.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum CallKind {
+    Step,
+    Timer,
+}
+
+impl CallKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Step => "step",
+            Self::Timer => "timer",
+        }
+    }
+}
+
+/// One call that a turn made: the fingerprint that a replay must repeat.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Decision {
+    pub(crate) call: CallId,
+    pub(crate) kind: CallKind,
+    pub(crate) name: Arc<str>,
+    /// First 64 bits of SHA-256 over the canonical arguments.
+    pub(crate) hash: u64,
+    /// The arguments as JSON; absent when long. For people, never compared.
+    pub(crate) args: Option<Arc<str>>,
+}
+
+/// Everything one turn decided, in order.
+pub(crate) type Decisions = Vec<Decision>;
+
+/// As stored: `{"call":1,"step":"charge","hash":"00c0ffee00c0ffee","args":[250]}`.
+#[derive(Deserialize)]
+struct Stored<'a> {
+    call: u32,
+    #[serde(default)]
+    step: Option<String>,
+    #[serde(default)]
+    timer: Option<String>,
+    hash: String,
+    #[serde(borrow, default)]
+    args: Option<&'a RawValue>,
+}
+
+impl Decision {
+    /// Appends the stored form to `to`; `args` is JSON.
+    pub(crate) fn write(to: &mut String, call: CallId, kind: CallKind, name: &str, args: Args<'_>) {
+        use std::fmt::Write as _;
+        // Names are checked by the macros and by `sleep`: writing a quoted
+        // identifier needs no escape, any other name goes through serde.
+        let plain = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-./:".contains(&b));
+        let quoted = if plain { None } else { serde_json::to_string(name).ok() };
+        let written = match quoted {
+            Some(quoted) => write!(to, "{{\"call\":{call},\"{}\":{quoted}", kind.as_str()),
+            None => write!(to, "{{\"call\":{call},\"{}\":\"{name}\"", kind.as_str()),
+        };
+        let hashed = write!(to, ",\"hash\":\"{:016x}\"", args.hash);
+        debug_assert!(written.is_ok() && hashed.is_ok(), "writing to a string cannot fail");
+        if args.text.len() <= MAX_ARGS {
+            to.push_str(",\"args\":");
+            to.push_str(args.text);
+        }
+        to.push('}');
+    }
+
+    /// Reads what [`Self::write`] wrote, as a JSON list.
+    pub(crate) fn read_all(text: &str) -> Result<Decisions, String> {
+        let stored: Vec<Stored<'_>> =
+            serde_json::from_str(text).map_err(|error| format!("unreadable decisions: {error}"))?;
+        stored.into_iter().map(Self::from_stored).collect()
+    }
+
+    fn from_stored(stored: Stored<'_>) -> Result<Self, String> {
+        let (kind, name) = match (stored.step, stored.timer) {
+            (Some(name), None) => (CallKind::Step, name),
+            (None, Some(name)) => (CallKind::Timer, name),
+            _ => return Err(format!("call {} is of no known kind", stored.call)),
+        };
+        let hash = u64::from_str_radix(&stored.hash, 16)
+            .map_err(|_| format!("call {} has no hash but `{}`", stored.call, stored.hash))?;
+        let args = stored.args.map(|raw| Arc::from(raw.get()));
+        Ok(Self { call: CallId(stored.call), kind, name: name.into(), hash, args })
+    }
+}
+
+/// Arguments of a call, for [`Decision::write`].
+#[derive(Clone, Copy)]
+pub(crate) struct Args<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) hash: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(name: &str, text: &str) -> Decision {
+        let mut stored = String::from("[");
+        let args = Args { text, hash: 0xc0_ffee };
+        Decision::write(&mut stored, CallId(3), CallKind::Step, name, args);
+        stored.push(']');
+        Decision::read_all(&stored).unwrap().remove(0)
+    }
+
+    #[test]
+    fn a_decision_comes_back_as_it_was_written() {
+        for name in ["charge", "größe", "with \"quotes\" and \\", ""] {
+            let read = round_trip(name, r#"[{"a":1},"b"]"#);
+            assert_eq!((&*read.name, read.call, read.kind), (name, CallId(3), CallKind::Step));
+            assert_eq!(read.hash, 0xc0_ffee);
+            assert_eq!(read.args.as_deref(), Some(r#"[{"a":1},"b"]"#));
+        }
+    }
+
+    #[test]
+    fn long_arguments_are_left_out() {
+        let long = format!("[\"{}\"]", "x".repeat(MAX_ARGS));
+        assert_eq!(round_trip("charge", &long).args, None);
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        for text in ["", "[", "[{}]", r#"[{"call":0,"step":"a","hash":"zz"}]"#] {
+            assert!(Decision::read_all(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! One row of a history.
+
+use std::sync::Arc;
+
+use super::{CallId, Decision, Decisions, WriterId};
+use crate::clock::Timestamp;
+
+/// What a row of a history says.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum EventKind {
+    /// Gives the decisions and the time of the oldest event before it that was
+    /// stored without them; at first, of the start.
+    Begun,
+    /// A step ended: `payload` is its result.
+    Step,
+    /// A timer was due.
+    Timer,
+}
+
+impl EventKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Begun => "begun",
+            Self::Step => "step",
+            Self::Timer => "timer",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Begun, Self::Step, Self::Timer].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// One row of a history. Immutable once stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Event {
+    /// Place in the history, from 1, without gaps.
+    pub(crate) seq: u32,
+    pub(crate) kind: EventKind,
+    /// The call that it answers; none for `Begun`.
+    pub(crate) call: Option<CallId>,
+    pub(crate) name: Arc<str>,
+    /// JSON: the result of a step.
+    pub(crate) payload: Option<Arc<str>>,
+    /// JSON: what the turn that delivered it decided. None: it was stored, and
+    /// a `Begun` row after it tells of its delivery.
+    pub(crate) decided: Option<Arc<str>>,
+    pub(crate) writer: WriterId,
+    pub(crate) at: Timestamp,
+}
+
+impl Event {
+    /// The decisions of its turn, if it has any recorded.
+    pub(crate) fn decisions(&self) -> Result<Option<Decisions>, String> {
+        self.decided.as_deref().map(Decision::read_all).transpose()
+    }
+}

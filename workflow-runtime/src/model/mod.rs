@@ -1,0 +1,27 @@
+//! Plain facts: ids, calls, events, decisions, items, policies. No I/O and no
+//! `async`; what is decided about them is decided elsewhere.
+
+mod blocked;
+mod decision;
+mod definition;
+mod event;
+mod history;
+mod id;
+mod item;
+mod retry;
+mod status;
+
+pub use blocked::{Blocked, BlockedKind};
+pub(crate) use decision::{Args, CallKind, Decision, Decisions};
+pub use definition::{
+    AttemptFailure, Encoded, Limits, Named, StepDefinition, StepFuture, StepOutcome, StepRun,
+    WorkflowBegin, WorkflowDefinition, WorkflowFuture,
+};
+pub(crate) use event::{Event, EventKind};
+pub use history::{History, HistoryEvent};
+pub(crate) use id::{CallId, RunId, WriterId};
+pub(crate) use item::{
+    Answer, Block, End, FailedAttempt, Item, OpenRun, RunRecord, Start, StoredRun,
+};
+pub use retry::RetryPolicy;
+pub use status::Status;

@@ -1,0 +1,3 @@
+//! x
+pub(crate) struct Endings;
+pub(crate) struct Ending;

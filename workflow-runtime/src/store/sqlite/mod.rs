@@ -1,0 +1,3 @@
+//! x
+pub(crate) struct SqliteStore;
+pub(crate) struct SqliteOptions;

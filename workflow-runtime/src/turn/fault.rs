@@ -1,0 +1,102 @@
+//! Why a run cannot go on: every reason to set it aside, and its report.
+
+use std::fmt::Write as _;
+
+use super::compare::Mismatch;
+use crate::clock::Timestamp;
+use crate::model::{Blocked, BlockedKind, CallId};
+use crate::panics::Panic;
+
+/// Why a run cannot go on with this code.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Fault {
+    Mismatch(Box<Mismatch>),
+    Panicked(Panic),
+    ForeignAwait,
+    ForeignWake,
+    BusyLoop,
+    /// A stored value is not of the type the code reads.
+    Undecodable {
+        what: String,
+        error: String,
+    },
+    /// Rows that no version of the code could have written.
+    Corrupt(String),
+    /// An outcome for a call that was never made.
+    UnknownCall(CallId),
+    AnsweredTwice(CallId),
+    /// The store can never take what the run wants to write.
+    Refused(String),
+    /// The instance was polled after it was taken apart.
+    Gone,
+}
+
+impl Fault {
+    pub(crate) fn kind(&self) -> BlockedKind {
+        match self {
+            Self::Mismatch(_) => BlockedKind::Mismatch,
+            Self::Panicked(_) | Self::Gone => BlockedKind::Panicked,
+            Self::ForeignAwait | Self::ForeignWake => BlockedKind::ForeignAwait,
+            Self::BusyLoop => BlockedKind::BusyLoop,
+            Self::Undecodable { .. } => BlockedKind::Undecodable,
+            Self::Corrupt(_) | Self::UnknownCall(_) | Self::AnsweredTwice(_) => {
+                BlockedKind::Corrupt
+            }
+            Self::Refused(_) => BlockedKind::Unstorable,
+        }
+    }
+
+    /// The report of it.
+    pub(crate) fn report(&self, workflow: &str, id: &str, build: &str, at: Timestamp) -> Blocked {
+        let mut text = format!("workflow `{workflow}` (run {id}) is blocked: ");
+        self.describe(&mut text);
+        text.push_str(
+            "\n  Its history is as it was. It goes on when a build that can continue it starts.",
+        );
+        Blocked::new(self.kind(), text, build, at)
+    }
+
+    fn describe(&self, text: &mut String) {
+        let written = match self {
+            Self::Mismatch(mismatch) => write!(text, "{mismatch}"),
+            Self::Panicked(panic) => write!(
+                text,
+                "its code {panic}\n  A panic is no outcome: mend the code and deploy it."
+            ),
+            Self::ForeignAwait => write!(
+                text,
+                "it awaits something that nothing durable can wake\n  \
+                 Outside a step nothing may wait on timers, sockets, tasks or other threads: \
+                 after a crash the wait would be lost.\n  \
+                 Use `workflow::sleep`, and do I/O in a `#[step]`."
+            ),
+            Self::ForeignWake => write!(
+                text,
+                "something outside the workflow woke it\n  \
+                 A replay cannot repeat that. Await only steps and timers of the workflow; \
+                 do I/O, and wait for tasks and threads, in a `#[step]`."
+            ),
+            Self::BusyLoop => write!(
+                text,
+                "it wakes itself without end and never waits for a step or timer\n  \
+                 To wait for something, use `workflow::sleep` in the loop."
+            ),
+            Self::Undecodable { what, error } => write!(
+                text,
+                "{what} cannot be read: {error}\n  \
+                 The stored value is of another type than this code expects. Read the old form \
+                 too (serde's `default`, `alias`, `untagged`), and deploy that."
+            ),
+            Self::Corrupt(what) => write!(text, "its stored rows are damaged: {what}"),
+            Self::UnknownCall(call) => {
+                write!(text, "its stored rows answer call {call}, which was never made")
+            }
+            Self::AnsweredTwice(call) => {
+                write!(text, "its stored rows answer call {call} twice")
+            }
+            Self::Refused(reason) => write!(text, "the store refuses what it writes: {reason}"),
+            Self::Gone => write!(text, "its instance was taken apart while it ran"),
+        };
+        debug_assert!(written.is_ok(), "writing to a string cannot fail");
+    }
+}

@@ -1,0 +1,171 @@
+//! One run in memory: its future and its table. Polled inside a turn only.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use tracing::Dispatch;
+
+use super::table::{CallSpec, RunInfo, Slot, SlotState, Table};
+use super::waker::Root;
+use super::{Fault, current};
+use crate::clock::Timestamp;
+use crate::model::{CallId, Encoded, StepOutcome, WorkflowFuture};
+use crate::panics;
+
+/// A workflow that wakes itself this often without an event never rests.
+const MAX_SELF_WAKES: u32 = 10_000;
+
+pub(super) struct Instance {
+    future: Option<WorkflowFuture>,
+    /// In its place except while the future is polled or dropped.
+    table: Option<Box<Table>>,
+    root: Arc<Root>,
+    waker: Waker,
+    /// Silences `tracing`: what is replayed was said before.
+    pub(super) replaying: bool,
+}
+
+/// What one turn decided.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Calls made, by number.
+    pub(super) created: Range<u32>,
+    /// Calls dropped while they waited.
+    pub(super) dropped: Vec<CallId>,
+    pub(super) ended: Option<Encoded>,
+}
+
+impl Instance {
+    pub(super) fn new(info: RunInfo, future: WorkflowFuture) -> Self {
+        let root = Root::new();
+        let waker = Arc::clone(&root).into();
+        let table = Some(Box::new(Table::new(info)));
+        Self { future: Some(future), table, root, waker, replaying: false }
+    }
+
+    /// Polls the workflow for the first time.
+    pub(super) fn first_turn(&mut self, now: Timestamp) -> Result<Turn, Fault> {
+        self.turn(now)
+    }
+
+    /// Delivers one outcome and polls until the workflow is quiet. The outcome
+    /// of a call that was dropped changes nothing.
+    pub(super) fn deliver(
+        &mut self,
+        call: CallId,
+        outcome: StepOutcome,
+        now: Timestamp,
+    ) -> Result<Turn, Fault> {
+        let table = self.table()?;
+        let calls = table.len();
+        match table.resolve(call, outcome)? {
+            Some(waker) => {
+                self.root.inside(|| waker.wake());
+                self.turn(now)
+            }
+            None => Ok(Turn { created: calls..calls, dropped: Vec::new(), ended: None }),
+        }
+    }
+
+    fn turn(&mut self, now: Timestamp) -> Result<Turn, Fault> {
+        let table = self.table()?;
+        table.now = table.now.max(now);
+        let before = table.len();
+        let ended = self.quiesce()?;
+        let table = self.table()?;
+        let created = before..table.len();
+        let dropped = std::mem::take(&mut table.dropped);
+        Ok(Turn { created, dropped, ended })
+    }
+
+    /// Polls until the workflow ended or nothing it could do is left.
+    fn quiesce(&mut self) -> Result<Option<Encoded>, Fault> {
+        for _ in 0..MAX_SELF_WAKES {
+            self.root.take_woken();
+            let polled = self.poll()?;
+            let table = self.table()?;
+            if let Some(fault) = table.fault.take() {
+                return Err(fault);
+            }
+            let idle = table.waiting == 0;
+            match polled {
+                Poll::Ready(ended) => return Ok(Some(ended)),
+                Poll::Pending if self.root.take_woken() => {}
+                Poll::Pending if self.root.was_foreign() => return Err(Fault::ForeignWake),
+                Poll::Pending if idle => return Err(Fault::ForeignAwait),
+                Poll::Pending => return Ok(None),
+            }
+        }
+        Err(Fault::BusyLoop)
+    }
+
+    fn poll(&mut self) -> Result<Poll<Encoded>, Fault> {
+        let Some(table) = self.table.take() else { return Err(Fault::Gone) };
+        let (future, root, waker) = (&mut self.future, &self.root, &self.waker);
+        let mut poll = || {
+            let Some(running) = future.as_mut() else { return Poll::Pending };
+            let polled = running.as_mut().poll(&mut Context::from_waker(waker));
+            if polled.is_ready() {
+                // Dropped where its calls find their table.
+                *future = None;
+            }
+            polled
+        };
+        let replaying = self.replaying;
+        let mut guarded = || {
+            if replaying {
+                tracing::dispatcher::with_default(&Dispatch::none(), &mut poll)
+            } else {
+                poll()
+            }
+        };
+        let (table, polled) = current::enter(table, || root.inside(|| panics::catch(&mut guarded)));
+        self.table = table;
+        polled.map_err(Fault::Panicked)
+    }
+
+    fn table(&mut self) -> Result<&mut Table, Fault> {
+        self.table.as_deref_mut().ok_or(Fault::Gone)
+    }
+
+    pub(super) fn call(&self, call: CallId) -> Option<&CallSpec> {
+        self.table.as_ref()?.slot(call).map(|slot| &slot.spec)
+    }
+
+    /// The calls that wait for an outcome, in their order.
+    pub(super) fn waiting_calls(&self) -> Vec<CallId> {
+        self.table.iter().flat_map(|table| table.waiting_calls()).collect()
+    }
+
+    pub(super) fn is_waiting(&self, call: CallId) -> bool {
+        self.state(call).is_some_and(|state| matches!(state, SlotState::Waiting(_)))
+    }
+
+    pub(super) fn is_dropped(&self, call: CallId) -> bool {
+        self.state(call).is_some_and(|state| matches!(state, SlotState::Dropped))
+    }
+
+    fn state(&self, call: CallId) -> Option<&SlotState> {
+        self.table.as_ref()?.slot(call).map(|slot| &slot.state)
+    }
+
+    pub(super) fn slots(&self, range: Range<u32>) -> &[Slot] {
+        let range = range.start as usize..range.end as usize;
+        self.table.as_ref().and_then(|table| table.slots.get(range)).unwrap_or_default()
+    }
+}
+
+impl Drop for Instance {
+    /// User values may run code when dropped; they find their table, and a
+    /// panic of theirs ends here.
+    fn drop(&mut self) {
+        let (Some(table), Some(future)) = (self.table.take(), self.future.take()) else { return };
+        let root = Arc::clone(&self.root);
+        let (_table, dropped) =
+            current::enter(table, || root.inside(|| panics::catch(|| drop(future))));
+        if let Err(panic) = dropped {
+            tracing::error!("a workflow {panic} while it was dropped");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! The replay engine: a workflow as a function of its history.
+//!
+//! Pure: no store, no clock, no thread and no executor of its own. Time comes
+//! in with each event; what is to be written comes out as an
+//! [`Item`](crate::model::Item); what is to be done, as [`Effects`].
+
+mod actor;
+mod compare;
+mod current;
+mod fault;
+mod instance;
+mod replay;
+mod table;
+#[cfg(test)]
+mod tests;
+mod waker;
+
+pub(crate) use actor::{Actor, Effects, Identity};
+pub(crate) use current::{Place, Polled, drop_call, poll_call, set_fault, with_table};
+pub(crate) use fault::Fault;
+pub(crate) use table::{CallSpec, RunInfo, Table, Target};

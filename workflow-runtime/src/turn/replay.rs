@@ -1,0 +1,159 @@
+//! Brings an instance to the end of its history.
+
+use std::collections::VecDeque;
+
+use super::Fault;
+use super::compare::{compare, not_awaited, returned_early};
+use super::instance::{Instance, Turn};
+use crate::clock::Timestamp;
+use crate::model::{CallKind, Decision, Decisions, Event, EventKind, RunRecord};
+
+/// An event that was stored but has not been delivered to the workflow.
+#[derive(Debug)]
+pub(super) enum Undelivered {
+    Start,
+    Event(Event),
+}
+
+impl Undelivered {
+    fn seq(&self) -> u32 {
+        match self {
+            Self::Start => 0,
+            Self::Event(event) => event.seq,
+        }
+    }
+
+    fn show(&self) -> String {
+        match self {
+            Self::Start => "start".to_owned(),
+            Self::Event(event) => format!("{} `{}`", event.kind.as_str(), event.name),
+        }
+    }
+
+    pub(super) fn deliver(&self, to: &mut Instance, now: Timestamp) -> Result<Turn, Fault> {
+        match self {
+            Self::Start => to.first_turn(now),
+            Self::Event(event) => deliver(to, event, now),
+        }
+    }
+}
+
+/// Where a history ends.
+#[derive(Debug)]
+pub(super) struct Frontier {
+    /// The seq of the next row.
+    pub(super) next_seq: u32,
+    /// The time of the last turn.
+    pub(super) last: Timestamp,
+    /// Oldest first.
+    pub(super) undelivered: VecDeque<Undelivered>,
+}
+
+/// Delivers what the history says was delivered, one event per turn, and
+/// compares what each turn decides with what it decided then. Starts nothing.
+pub(super) fn replay(
+    instance: &mut Instance,
+    record: &RunRecord,
+    history: &[Event],
+) -> Result<Frontier, Fault> {
+    instance.replaying = true;
+    let mut replay = Replay { instance, last: record.created, undelivered: VecDeque::new() };
+    match record.decided.as_deref() {
+        Some(decided) => {
+            let recorded = Decision::read_all(decided).map_err(Fault::Corrupt)?;
+            replay.turn(&Undelivered::Start, record.created, &recorded)?;
+        }
+        None => replay.undelivered.push_back(Undelivered::Start),
+    }
+    for (event, seq) in history.iter().zip(1..) {
+        if event.seq != seq {
+            let found = event.seq;
+            return Err(Fault::Corrupt(format!("event {seq} is missing; event {found} follows")));
+        }
+        replay.event(event)?;
+    }
+    let Replay { last, undelivered, .. } = replay;
+    instance.replaying = false;
+    let next_seq = history.last().map_or(1, |event| event.seq + 1);
+    Ok(Frontier { next_seq, last, undelivered })
+}
+
+struct Replay<'a> {
+    instance: &'a mut Instance,
+    last: Timestamp,
+    undelivered: VecDeque<Undelivered>,
+}
+
+impl Replay<'_> {
+    fn event(&mut self, event: &Event) -> Result<(), Fault> {
+        let (seq, at) = (event.seq, event.at);
+        let corrupt = |error| Fault::Corrupt(format!("event {seq}: {error}"));
+        let recorded = event.decisions().map_err(corrupt)?;
+        match (event.kind, recorded) {
+            (EventKind::Begun, Some(recorded)) => {
+                let Some(oldest) = self.undelivered.pop_front() else {
+                    return Err(corrupt("it begins nothing".to_owned()));
+                };
+                self.turn(&oldest, at, &recorded)
+            }
+            (EventKind::Begun, None) => Err(corrupt("it has no decisions".to_owned())),
+            (EventKind::Step | EventKind::Timer, None) => {
+                self.undelivered.push_back(Undelivered::Event(event.clone()));
+                Ok(())
+            }
+            (EventKind::Step | EventKind::Timer, Some(recorded)) => {
+                if !self.undelivered.is_empty() {
+                    return Err(corrupt("it was delivered before an older one".to_owned()));
+                }
+                let dropped = event.call.is_some_and(|call| self.instance.is_dropped(call));
+                let event = Undelivered::Event(event.clone());
+                if dropped {
+                    return Err(Fault::Mismatch(not_awaited(seq, &event.show())));
+                }
+                self.turn(&event, at, &recorded)
+            }
+        }
+    }
+
+    fn turn(
+        &mut self,
+        event: &Undelivered,
+        at: Timestamp,
+        recorded: &Decisions,
+    ) -> Result<(), Fault> {
+        self.last = self.last.max(at);
+        let turn = event.deliver(self.instance, self.last)?;
+        let made = self.instance.slots(turn.created.clone());
+        compare(event.seq(), &event.show(), recorded, made, turn.created.start)
+            .map_err(Fault::Mismatch)?;
+        // The row that ends a run ends it in the same commit: an open run has
+        // no turn in its history that ended it.
+        match turn.ended {
+            Some(_) => Err(Fault::Mismatch(returned_early(event.seq(), &event.show()))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn deliver(to: &mut Instance, event: &Event, now: Timestamp) -> Result<Turn, Fault> {
+    let seq = event.seq;
+    let Some(call) = event.call else {
+        return Err(Fault::Corrupt(format!("event {seq} answers no call")));
+    };
+    let expected = match event.kind {
+        EventKind::Step => CallKind::Step,
+        EventKind::Timer => CallKind::Timer,
+        EventKind::Begun => return Err(Fault::Corrupt(format!("event {seq} answers no call"))),
+    };
+    let Some(spec) = to.call(call) else { return Err(Fault::UnknownCall(call)) };
+    if spec.kind() != expected || !spec.is_called(&event.name) {
+        let (kind, name) = (spec.kind().as_str(), spec.name);
+        return Err(Fault::Corrupt(format!(
+            "event {seq} says that call {call} is {} `{}`, and it is {kind} `{name}`",
+            expected.as_str(),
+            event.name
+        )));
+    }
+    let outcome = event.payload.clone().unwrap_or_else(|| "null".into());
+    to.deliver(call, outcome.into(), now)
+}

@@ -1,0 +1,189 @@
+//! The table of one run's calls: what it waits for and what it got.
+
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+
+use super::Fault;
+use crate::clock::Timestamp;
+use crate::model::{CallId, CallKind, RetryPolicy, RunId, StepDefinition, StepOutcome};
+
+/// What workflow code may know about its run.
+#[derive(Clone, Debug)]
+pub(crate) struct RunInfo {
+    pub(crate) run: RunId,
+    /// The workflow id.
+    pub(crate) id: Arc<str>,
+    pub(crate) seed: i64,
+    /// Largest stored value, in bytes.
+    pub(crate) payload_limit: usize,
+}
+
+/// A call as the workflow made it.
+#[derive(Clone, Debug)]
+pub(crate) struct CallSpec {
+    pub(crate) target: Target,
+    pub(crate) name: &'static str,
+    pub(crate) was: &'static [&'static str],
+    /// JSON list.
+    pub(crate) args: Arc<str>,
+    /// Fingerprint of `args`.
+    pub(crate) hash: u64,
+    /// Where the call stands in the user's code.
+    pub(crate) at: &'static Location<'static>,
+}
+
+/// What a call does once it is durable.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Step {
+        /// None only in the engine's own tests.
+        definition: Option<&'static StepDefinition>,
+        retry: Option<RetryPolicy>,
+        timeout: Option<std::time::Duration>,
+    },
+    Timer {
+        due: Timestamp,
+    },
+}
+
+impl CallSpec {
+    pub(crate) fn kind(&self) -> CallKind {
+        match self.target {
+            Target::Step { .. } => CallKind::Step,
+            Target::Timer { .. } => CallKind::Timer,
+        }
+    }
+
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.was.contains(&name)
+    }
+}
+
+pub(super) struct Slot {
+    pub(super) spec: CallSpec,
+    pub(super) state: SlotState,
+}
+
+pub(super) enum SlotState {
+    Waiting(Waker),
+    Ready(StepOutcome),
+    Taken,
+    Dropped,
+}
+
+/// The calls of one run, in the order of their first polls.
+pub(crate) struct Table {
+    /// Unique in the process: a call polled under another table is noticed.
+    pub(super) instance: u64,
+    pub(super) slots: Vec<Slot>,
+    /// How many are waiting.
+    pub(super) waiting: usize,
+    /// Dropped in this turn while they waited.
+    pub(super) dropped: Vec<CallId>,
+    pub(super) fault: Option<Fault>,
+    pub(super) now: Timestamp,
+    pub(super) info: RunInfo,
+    chance: Option<ChaCha8Rng>,
+}
+
+impl Table {
+    pub(super) fn new(info: RunInfo) -> Self {
+        static INSTANCES: AtomicU64 = AtomicU64::new(1);
+        Self {
+            instance: INSTANCES.fetch_add(1, Ordering::Relaxed),
+            slots: Vec::new(),
+            waiting: 0,
+            dropped: Vec::new(),
+            fault: None,
+            now: Timestamp::default(),
+            info,
+            chance: None,
+        }
+    }
+
+    /// The time of the last event.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    pub(crate) fn info(&self) -> &RunInfo {
+        &self.info
+    }
+
+    /// Fills `bytes` from the run's own stream of chance: `ChaCha8` keyed with
+    /// its stored seed and its number. The same in every life.
+    pub(crate) fn fill(&mut self, bytes: &mut [u8]) {
+        let info = &self.info;
+        let chance = self.chance.get_or_insert_with(|| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&info.seed.to_le_bytes());
+            key[8..16].copy_from_slice(&info.run.0.to_le_bytes());
+            ChaCha8Rng::from_seed(key)
+        });
+        chance.fill_bytes(bytes);
+    }
+
+    pub(super) fn slot(&self, call: CallId) -> Option<&Slot> {
+        self.slots.get(usize::try_from(call.0).ok()?)
+    }
+
+    pub(super) fn slot_mut(&mut self, call: CallId) -> Option<&mut Slot> {
+        self.slots.get_mut(usize::try_from(call.0).ok()?)
+    }
+
+    /// Number of calls made so far.
+    pub(super) fn len(&self) -> u32 {
+        u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
+    }
+
+    pub(super) fn make(&mut self, spec: CallSpec, waker: Waker) -> CallId {
+        let call = CallId(self.len());
+        self.slots.push(Slot { spec, state: SlotState::Waiting(waker) });
+        self.waiting += 1;
+        call
+    }
+
+    /// Gives a waiting call its outcome; returns whom to wake. `Ok(None)` if
+    /// the call was dropped before.
+    pub(super) fn resolve(
+        &mut self,
+        call: CallId,
+        outcome: StepOutcome,
+    ) -> Result<Option<Waker>, Fault> {
+        let Some(slot) = self.slot_mut(call) else {
+            return Err(Fault::UnknownCall(call));
+        };
+        match std::mem::replace(&mut slot.state, SlotState::Ready(outcome)) {
+            SlotState::Waiting(waker) => {
+                self.waiting -= 1;
+                Ok(Some(waker))
+            }
+            SlotState::Dropped => {
+                slot.state = SlotState::Dropped;
+                Ok(None)
+            }
+            SlotState::Ready(_) | SlotState::Taken => Err(Fault::AnsweredTwice(call)),
+        }
+    }
+
+    pub(super) fn drop_call(&mut self, call: CallId) {
+        let Some(slot) = self.slot_mut(call) else { return };
+        if let SlotState::Waiting(_) = slot.state {
+            slot.state = SlotState::Dropped;
+            self.waiting -= 1;
+            self.dropped.push(call);
+        }
+    }
+
+    /// The calls that wait for an outcome, in their order.
+    pub(super) fn waiting_calls(&self) -> impl Iterator<Item = CallId> + '_ {
+        self.slots.iter().zip(0..).filter_map(|(slot, n)| {
+            matches!(slot.state, SlotState::Waiting(_)).then_some(CallId(n))
+        })
+    }
+}

@@ -1,1 +1,1 @@
-//! x
+//! Examples of workflow-runtime, one file each: `cargo run --example hello`.

@@ -253,7 +253,7 @@ fn cut(mut message: String) -> String {
 }
 
 /// A type that some step or workflow declares as its error.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct ErrorType {
     id: fn() -> TypeId,
     encode: fn(&dyn Any) -> Option<serde_json::Value>,

@@ -1,2 +1,90 @@
-//! x
-pub(crate) struct Committer;
+//! Group commit: takes whatever is queued, commits it as one transaction and
+//! answers each item. It never waits to fill a batch: idle, it commits at
+//! once; busy, batches grow by themselves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::Store;
+use crate::error::Error;
+use crate::inbox::Inbox;
+use crate::model::{Answer, Item};
+
+/// Most items of one transaction.
+const MAX_ITEMS: usize = 2048;
+/// Most text of one transaction, in bytes, unless one item alone has more.
+const MAX_WEIGHT: usize = 8 << 20;
+/// Waits between tries while the store does not answer.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// An item and where its answer goes.
+#[derive(Debug)]
+pub(crate) struct Envelope<T> {
+    pub(crate) item: Item,
+    pub(crate) from: T,
+}
+
+/// Commits what is put into its inbox.
+pub(crate) struct Committer<T> {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) inbox: Arc<Inbox<Envelope<T>>>,
+    /// Set to give up on a store that does not answer.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+impl<T> Committer<T> {
+    /// Runs until the inbox is closed and empty. Gives the answers of each
+    /// batch to `deliver`.
+    pub(crate) async fn run(self, mut deliver: impl FnMut(Vec<(T, Answer)>)) {
+        let mut queue = Vec::new();
+        while self.inbox.take_async(&mut queue).await {
+            let mut rest = std::mem::take(&mut queue);
+            while !rest.is_empty() {
+                let later = rest.split_off(batch_len(&rest));
+                let (items, from): (Vec<_>, Vec<_>) =
+                    rest.into_iter().map(|envelope| (envelope.item, envelope.from)).unzip();
+                let Some(answers) = self.commit(&items).await else { return };
+                deliver(from.into_iter().zip(answers).collect());
+                rest = later;
+            }
+        }
+    }
+
+    /// Sends the same items until the store answers. None: stopped before.
+    async fn commit(&self, items: &[Item]) -> Option<Vec<Answer>> {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.store.commit(items).await {
+                Ok(answers) => {
+                    if wait > FIRST_WAIT {
+                        tracing::info!("the store answers again");
+                    }
+                    return Some(answers);
+                }
+                Err(_) if self.stop.load(Ordering::Acquire) => return None,
+                Err(error) => self.wait(&mut wait, &error, items.len()).await,
+            }
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the store is out of reach in real time")]
+    async fn wait(&self, wait: &mut Duration, error: &Error, items: usize) {
+        if *wait == FIRST_WAIT {
+            tracing::warn!(items, "the store does not answer, workflows wait: {error}");
+        }
+        tokio::time::sleep(*wait).await;
+        *wait = (*wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// How many of the first envelopes make one transaction; at least one.
+fn batch_len<T>(queue: &[Envelope<T>]) -> usize {
+    let mut weight = 0;
+    let within = queue.iter().take(MAX_ITEMS).take_while(|envelope| {
+        weight += envelope.item.weight();
+        weight <= MAX_WEIGHT
+    });
+    within.count().max(1)
+}

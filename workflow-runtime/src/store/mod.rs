@@ -8,18 +8,22 @@ mod committer;
 mod conformance;
 mod endings;
 mod memory;
+mod numbers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod starts;
 
 use async_trait::async_trait;
 
-pub(crate) use committer::Committer;
+pub(crate) use committer::{Committer, Envelope};
 pub(crate) use endings::{Ending, Endings};
 pub(crate) use memory::MemoryStore;
 #[cfg(test)]
 pub(crate) use memory::Tables;
+pub(crate) use numbers::Numbers;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{SqliteOptions, SqliteStore};
+pub(crate) use starts::{Accepted, NewRun, Starts};
 
 use crate::clock::Timestamp;
 use crate::error::Error;

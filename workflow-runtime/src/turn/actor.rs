@@ -176,6 +176,13 @@ impl Actor {
         actor
     }
 
+    /// Sets a stored run aside without running it.
+    pub(crate) fn aside(info: RunInfo, identity: Identity, fault: &Fault, now: Timestamp) -> Self {
+        let mut actor = Self::new(info, identity, None);
+        actor.block(fault, now);
+        actor
+    }
+
     fn replay(&mut self, stored: &StoredRun, now: Timestamp) -> Result<(), Fault> {
         let instance = self.instance.as_mut().ok_or(Fault::Gone)?;
         let frontier = replay(instance, &stored.record, &stored.history)?;
@@ -310,15 +317,7 @@ impl Actor {
 
     /// What is to be written now, if nothing is on its way.
     pub(crate) fn flush(&mut self) -> Option<Item> {
-        let next = &self.next;
-        let empty = next.start.is_none()
-            && next.events.is_empty()
-            && next.failed_attempts.is_empty()
-            && next.settled.is_empty()
-            && next.park.is_none()
-            && next.block.is_none()
-            && !next.unblock;
-        if self.in_flight || empty {
+        if self.in_flight || self.is_nothing_to_write() {
             return None;
         }
         self.in_flight = true;
@@ -334,6 +333,17 @@ impl Actor {
             block: item.block.is_some(),
         };
         Some(item)
+    }
+
+    fn is_nothing_to_write(&self) -> bool {
+        let next = &self.next;
+        next.start.is_none()
+            && next.events.is_empty()
+            && next.failed_attempts.is_empty()
+            && next.settled.is_empty()
+            && next.park.is_none()
+            && next.block.is_none()
+            && !next.unblock
     }
 
     /// Takes the answer to the item on its way.
@@ -404,8 +414,8 @@ impl Actor {
     }
 
     /// Nothing is on its way and nothing is to be written.
-    pub(crate) fn is_quiet(&self) -> bool {
-        !self.in_flight && self.next.events.is_empty() && self.next.failed_attempts.is_empty()
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.in_flight && self.is_nothing_to_write()
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) enum Fault {
     AnsweredTwice(CallId),
     /// The store can never take what the run wants to write.
     Refused(String),
+    /// The program has no workflow of that name.
+    Unregistered,
     /// The instance was polled after it was taken apart.
     Gone,
 }
@@ -43,6 +45,7 @@ impl Fault {
                 BlockedKind::Corrupt
             }
             Self::Refused(_) => BlockedKind::Unstorable,
+            Self::Unregistered => BlockedKind::Unregistered,
         }
     }
 
@@ -95,6 +98,11 @@ impl Fault {
                 write!(text, "its stored rows answer call {call} twice")
             }
             Self::Refused(reason) => write!(text, "the store refuses what it writes: {reason}"),
+            Self::Unregistered => write!(
+                text,
+                "this program has no workflow of its name\n  \
+                 Bring it back; if it was renamed, say so: `#[workflow(was = \"old_name\")]`."
+            ),
             Self::Gone => write!(text, "its instance was taken apart while it ran"),
         };
         debug_assert!(written.is_ok(), "writing to a string cannot fail");

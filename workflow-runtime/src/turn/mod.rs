@@ -15,7 +15,7 @@ mod table;
 mod tests;
 mod waker;
 
-pub(crate) use actor::{Actor, Effects, Identity};
+pub(crate) use actor::{Actor, Effects, Fate, Identity};
 pub(crate) use current::{Place, Polled, drop_call, poll_call, set_fault, with_table};
 pub(crate) use fault::Fault;
 pub(crate) use table::{CallSpec, RunInfo, Table, Target};

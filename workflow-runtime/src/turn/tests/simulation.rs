@@ -360,7 +360,7 @@ impl World {
         let waits = held.running.is_empty() && held.backing_off.is_empty();
         let due = held.timers.values().min().copied();
         if waits
-            && held.actor.is_quiet()
+            && held.actor.is_idle()
             && held.outbox.is_none()
             && let Some(due) = due.filter(|due| *due > now)
         {

@@ -1,0 +1,1 @@
+select writer from history where run = $1 and seq = $2

@@ -1,0 +1,44 @@
+//! What generated code calls. No part of the public API: it may change in
+//! every version, together with `workflow-macros`.
+
+use std::panic::Location;
+
+pub use std::sync::Arc;
+
+pub use inventory;
+
+pub use crate::call::{
+    Arg, ArgsCodec, Returns, StepBody, WorkflowBody, arg, begin_workflow, fail_step, returns,
+    run_step,
+};
+pub use crate::error::ErrorType;
+pub use crate::model::{Named, RetryPolicy, StepDefinition, WorkflowDefinition};
+pub use crate::registry::Registration;
+pub use crate::state::{State, StateNeed};
+
+use crate::call::{Call, Definition};
+
+/// Makes a call at the caller's place.
+#[track_caller]
+pub fn call<D: Definition>(args: D::Args) -> Call<D> {
+    Call::new(args, Location::caller())
+}
+
+/// A body that may change threads: the one place that asks for `Send`.
+pub fn step_body<F: Future + Send + 'static>(body: F) -> StepBody<F::Output> {
+    Box::pin(body)
+}
+
+/// The state that a step borrows.
+///
+/// # Panics
+///
+/// If it was not given; a worker checks that before it starts.
+#[must_use]
+#[expect(clippy::panic, reason = "checked when the worker starts, and by `direct`")]
+pub fn state<T: ?Sized + Send + Sync + 'static>(state: &State) -> &T {
+    match state.get() {
+        Some(value) => value,
+        None => panic!("no state of type `{}` was given", std::any::type_name::<T>()),
+    }
+}

@@ -1,0 +1,261 @@
+//! A call of a step or workflow as a value: typed data, and a future.
+
+mod args;
+mod definition;
+mod direct;
+mod outcome;
+mod returns;
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+pub use args::{Arg, ArgsCodec, arg};
+pub use definition::{Definer, Definition, Step, StepBody, Workflow, WorkflowBody};
+pub use definition::{begin_workflow, fail_step, run_step};
+pub use direct::Direct;
+pub use outcome::{Failing, Outcome, Storable, StorableError};
+pub use returns::{Returns, returns};
+
+use crate::codec::{Unstorable, fingerprint, within};
+use crate::error::{Failure, FailureKind};
+use crate::model::{RetryPolicy, StepOutcome};
+use crate::turn::{
+    CallSpec, Fault, Place, Polled, Table, Target, drop_call, poll_call, set_fault, with_table,
+};
+
+/// A call of a step or workflow, not made yet: what `charge(order)` gives.
+///
+/// * Awaited in a workflow, a step call runs the step and is a checkpoint.
+/// * Given to [`Runtime::start`](crate::Runtime::start), a workflow call
+///   starts a run.
+/// * [`direct`](Self::direct) runs the plain body of a step, for unit tests.
+///
+/// It is plain data: `Send`, `Unpin`, `Debug`, and `Clone` where its arguments
+/// are. Nothing happens before it is awaited or started.
+///
+/// # Cancel safety
+///
+/// Dropped while it runs, its step is stopped and its result is no longer
+/// used; side effects of the step may have happened.
+#[must_use = "a call does nothing until it is awaited in a workflow or given to a client"]
+pub struct Call<D: Definition> {
+    args: Option<D::Args>,
+    options: Options,
+    place: Place,
+    at: &'static Location<'static>,
+    definition: PhantomData<fn() -> D>,
+}
+
+/// What builder methods of a call set.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) id: Option<Arc<str>>,
+    retry: Option<RetryPolicy>,
+    timeout: Option<Duration>,
+}
+
+impl<D: Definition> Unpin for Call<D> {}
+
+impl<D: Definition> Call<D> {
+    /// Generated functions make calls.
+    #[doc(hidden)]
+    pub fn new(args: D::Args, at: &'static Location<'static>) -> Self {
+        let (options, place) = (Options::default(), Place::default());
+        Self { args: Some(args), options, place, at, definition: PhantomData }
+    }
+
+    /// The arguments; none once it is awaited. `()`, the one argument, or a
+    /// tuple.
+    #[must_use]
+    pub fn args(&self) -> Option<&D::Args> {
+        self.args.as_ref()
+    }
+
+    pub(crate) fn into_parts(self) -> (Option<D::Args>, Options) {
+        let mut call = self;
+        (call.args.take(), std::mem::take(&mut call.options))
+    }
+
+    /// Bounds each attempt; instead of the `timeout` of `#[step]`.
+    ///
+    /// An attempt that takes longer is stopped and counts as failed.
+    pub fn timeout(mut self, each: Duration) -> Self
+    where
+        D: Step,
+    {
+        self.options.timeout = Some(each);
+        self
+    }
+
+    /// How often it is tried; instead of the `retry` of `#[step]`.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self
+    where
+        D: Step,
+    {
+        self.options.retry = Some(policy);
+        self
+    }
+
+    /// The plain body, without a workflow and without a checkpoint: for unit
+    /// tests of steps. `step::attempt()` is 1 in it.
+    pub fn direct(self) -> Direct<D>
+    where
+        D: Step,
+    {
+        Direct::new(self.into_parts().0)
+    }
+
+    /// The name of the run: 1 to 512 bytes. The same id, workflow and
+    /// arguments name the same run, however often it is started. Without one
+    /// the run gets an id of its own.
+    pub fn id(mut self, id: impl Into<String>) -> Self
+    where
+        D: Workflow,
+    {
+        self.options.id = Some(id.into().into());
+        self
+    }
+}
+
+impl<D: Definition> Clone for Call<D>
+where
+    D::Args: Clone,
+{
+    /// A call that is not made yet, with the same arguments. A clone of a call
+    /// that was awaited has none, and fails when it is awaited.
+    fn clone(&self) -> Self {
+        Self {
+            args: self.args.clone(),
+            options: self.options.clone(),
+            place: Place::default(),
+            at: self.at,
+            definition: PhantomData,
+        }
+    }
+}
+
+impl<D: Definition> fmt::Debug for Call<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args = self.args.as_ref().and_then(|args| D::args().encode(args).ok());
+        let args = args.as_deref().unwrap_or("[…]");
+        let inner = args.strip_prefix('[').and_then(|args| args.strip_suffix(']')).unwrap_or(args);
+        write!(f, "{}({inner})", D::NAME)
+    }
+}
+
+impl<D: Definition> Drop for Call<D> {
+    fn drop(&mut self) {
+        drop_call(self.place);
+    }
+}
+
+/// Made once, at the first poll.
+fn spec<D: Step>(
+    args: Arc<str>,
+    options: &Options,
+    at: &'static Location<'static>,
+) -> impl FnOnce(&Table) -> CallSpec + use<D> {
+    let definition = D::definition();
+    let Options { retry, timeout, .. } = *options;
+    move |_| CallSpec {
+        target: Target::Step { definition: Some(definition), retry, timeout },
+        name: definition.named.name,
+        was: definition.named.was,
+        hash: fingerprint(&args),
+        args,
+        at,
+    }
+}
+
+impl<D: Step> Call<D> {
+    /// The arguments as JSON, within the limit of the run that polls.
+    fn encode(&mut self, limit: usize) -> Result<Arc<str>, Failure> {
+        let name = D::NAME;
+        let Some(args) = self.args.take() else {
+            let message = format!("`{name}`: a clone of a call that was awaited has no arguments");
+            return Err(Failure::of_kind(FailureKind::OutsideWorkflow, message));
+        };
+        let encoded = D::args().encode(&args).and_then(|text| {
+            within(text.len(), limit).map_err(|error| format!("the arguments: {error}"))?;
+            Ok(text)
+        });
+        match encoded {
+            Ok(text) => Ok(text.into()),
+            Err(error) => {
+                let message = format!("`{name}` cannot be called: {error}");
+                Err(Failure::of_kind(FailureKind::Unstorable, message))
+            }
+        }
+    }
+
+    fn outside(&self) -> Failure {
+        let (name, at) = (D::NAME, self.at);
+        Failure::of_kind(
+            FailureKind::OutsideWorkflow,
+            format!(
+                "`{name}` at {at} was awaited outside its workflow, where nothing could record \
+                 it: in a spawned task, in another step or in `main`. Await it in a \
+                 `#[workflow]` and start that, or call the plain body: `{name}(..).direct().await`"
+            ),
+        )
+    }
+
+    /// The recorded outcome as the workflow gets it. None: it cannot be read,
+    /// and the run is set aside.
+    fn decode(outcome: StepOutcome) -> Option<D::Return> {
+        let StepOutcome { text, value } = outcome;
+        if let Some(value) = value.and_then(D::returns().unpack) {
+            return Some(value);
+        }
+        match (D::returns().decode)(&text) {
+            Ok(returned) => Some(returned),
+            Err(error) => {
+                let what = format!("the recorded result of `{}`", D::NAME);
+                set_fault(Fault::Undecodable { what, error });
+                None
+            }
+        }
+    }
+}
+
+impl<D: Step> Future for Call<D> {
+    type Output = D::Return;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<D::Return> {
+        let fail = |failure| Poll::Ready((D::returns().fail)(failure));
+        let polled = match self.place {
+            Place::Unpolled => {
+                let Some(limit) = with_table(|table| table.info().payload_limit) else {
+                    return fail(self.outside());
+                };
+                let args = match self.encode(limit) {
+                    Ok(args) => args,
+                    Err(failure) => return fail(failure),
+                };
+                let spec = spec::<D>(args, &self.options, self.at);
+                poll_call(&mut self.place, cx, spec)
+            }
+            Place::Made { .. } | Place::Done => {
+                // Made before: no spec is asked for.
+                let (options, at) = (Options::default(), self.at);
+                poll_call(&mut self.place, cx, spec::<D>("".into(), &options, at))
+            }
+        };
+        match polled {
+            Polled::Pending => Poll::Pending,
+            Polled::Outside => fail(self.outside()),
+            Polled::Ready(outcome) => Self::decode(outcome).map_or(Poll::Pending, Poll::Ready),
+        }
+    }
+}
+
+/// What is wrong with an argument, by its name.
+pub(crate) fn bad_argument(name: &str, error: &Unstorable) -> String {
+    format!("argument `{name}`: {error}")
+}

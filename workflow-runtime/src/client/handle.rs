@@ -1,0 +1,185 @@
+//! One run, seen from outside.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::outcome::RunResult;
+use super::{Client, ErrOf, OkOf};
+use crate::call::{Outcome, Workflow};
+use crate::error::{Error, ErrorKind, Failure};
+use crate::model::{Blocked, Event, History, HistoryEvent, RunId, RunRecord, Status};
+use crate::store::Ending;
+
+/// A run, by its id. Typed by what it returns, as `Result` is:
+/// `Handle<Receipt>`, `Handle<Receipt, ShopError>`.
+///
+/// Dropping it changes nothing: the run goes on.
+pub struct Handle<T, E = Failure> {
+    client: Arc<Client>,
+    id: Arc<str>,
+    workflow: &'static str,
+    /// Where its end will be told, if it was started here.
+    ending: Option<(RunId, Arc<Ending>)>,
+    decode: fn(&str) -> Result<Result<T, E>, String>,
+    fail: fn(Failure) -> E,
+}
+
+impl<T, E> Clone for Handle<T, E> {
+    fn clone(&self) -> Self {
+        Self {
+            client: Arc::clone(&self.client),
+            id: Arc::clone(&self.id),
+            workflow: self.workflow,
+            ending: self.ending.clone(),
+            decode: self.decode,
+            fail: self.fail,
+        }
+    }
+}
+
+impl<T, E> fmt::Debug for Handle<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Handle({} {})", self.workflow, self.id)
+    }
+}
+
+impl<T, E> Handle<T, E> {
+    /// The workflow id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Waits for the end of the run and gives its result: the declared
+    /// `Result` of the workflow, one level.
+    ///
+    /// It waits through store faults and while the run is blocked;
+    /// [`within`](RunResult::within) bounds it.
+    ///
+    /// # Errors
+    ///
+    /// The workflow's own error. What the runtime has to say comes through
+    /// `From<Failure>`, with a [`kind`](Failure::kind): there is no such run,
+    /// its time is over, its result cannot be read.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future changes nothing; the run goes on.
+    pub fn result(&self) -> RunResult<'_, T, E> {
+        RunResult::new(self)
+    }
+
+    /// Where the run stands.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], or the store did not answer.
+    pub async fn status(&self) -> Result<Status, Error> {
+        let record = self.record().await?;
+        let Some(open) = record.open else {
+            let ok = record.end.is_some_and(|end| end.ok);
+            return Ok(if ok { Status::Completed } else { Status::Failed });
+        };
+        Ok(if open.blocked.is_some() {
+            Status::Blocked
+        } else if open.owned {
+            Status::Running
+        } else if open.due > record.created {
+            Status::Waiting
+        } else {
+            Status::Queued
+        })
+    }
+
+    /// Why the run is set aside; none if it is not.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], or the store did not answer.
+    pub async fn blocked(&self) -> Result<Option<Blocked>, Error> {
+        let open = self.record().await?.open;
+        Ok(open.and_then(|open| open.blocked).map(|report| Blocked::from_json(&report)))
+    }
+
+    /// What happened in the run so far.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], [`ErrorKind::Corrupt`], or the store did not
+    /// answer.
+    pub async fn history(&self) -> Result<History, Error> {
+        let record = self.record().await?;
+        let events = self.client.store.history(record.run).await?;
+        Ok(History {
+            workflow: record.workflow.to_string(),
+            id: record.id.to_string(),
+            started: record.created,
+            events: events.into_iter().map(for_people).collect(),
+        })
+    }
+
+    async fn record(&self) -> Result<RunRecord, Error> {
+        let found = self.find().await?;
+        found.ok_or_else(|| Error::new(ErrorKind::NotFound, self.not_found()))
+    }
+
+    pub(super) async fn find(&self) -> Result<Option<RunRecord>, Error> {
+        self.client.store.find(&self.id).await
+    }
+
+    pub(super) fn not_found(&self) -> String {
+        format!("there is no run `{}` of `{}`", self.id, self.workflow)
+    }
+
+    pub(super) fn started_here(&self) -> Option<Arc<Ending>> {
+        self.ending.as_ref().map(|(_, ending)| Arc::clone(ending))
+    }
+
+    /// Where the end of that run will be told.
+    pub(super) fn ending_of(&self, run: RunId) -> Arc<Ending> {
+        self.client.endings.of(run)
+    }
+
+    pub(super) fn decode(&self, text: &str) -> Result<Result<T, E>, String> {
+        (self.decode)(text)
+    }
+
+    pub(super) fn fail(&self, failure: Failure) -> E {
+        (self.fail)(failure)
+    }
+}
+
+/// A handle of the run of `W` that has that id.
+pub(crate) fn handle_of<W>(
+    client: &Arc<Client>,
+    id: Arc<str>,
+    ending: Option<(RunId, Arc<Ending>)>,
+) -> Handle<OkOf<W>, ErrOf<W>>
+where
+    W: Workflow,
+    W::Return: Outcome,
+{
+    Handle {
+        client: Arc::clone(client),
+        id,
+        workflow: W::NAME,
+        ending,
+        decode: |text| Ok((W::returns().decode)(text)?.into_result()),
+        fail: |failure| match (W::returns().fail)(failure).into_result() {
+            Err(error) => error,
+            Ok(_) => unreachable!("`fail` makes an error"),
+        },
+    }
+}
+
+fn for_people(event: Event) -> HistoryEvent {
+    HistoryEvent {
+        seq: event.seq,
+        kind: event.kind.as_str().to_owned(),
+        name: event.name.to_string(),
+        call: event.call.map(|call| call.0),
+        payload: event.payload.as_deref().map(str::to_owned),
+        decided: event.decided.as_deref().map(str::to_owned),
+        at: event.at,
+    }
+}

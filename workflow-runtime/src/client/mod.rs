@@ -1,0 +1,140 @@
+//! Starts runs and reads them. A client and a worker meet only in the store.
+
+mod handle;
+mod outcome;
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+pub use handle::Handle;
+pub(crate) use handle::handle_of;
+pub use outcome::RunResult;
+
+use crate::call::{Call, Outcome, Workflow};
+use crate::codec::{canonical, within};
+use crate::error::{Error, ErrorKind};
+use crate::model::{Limits, RunRecord};
+use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Starts, Store};
+
+/// The value and the error of a workflow's result.
+type OkOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Ok;
+type ErrOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Err;
+
+/// What every handle shares.
+pub(crate) struct Client {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) endings: Arc<Endings>,
+    pub(crate) starts: Arc<dyn Starts>,
+    pub(crate) numbers: Numbers,
+    pub(crate) limits: Limits,
+}
+
+impl Client {
+    /// Starts a run, or finds the one that has its id.
+    pub(crate) async fn start<W>(
+        self: &Arc<Self>,
+        call: Call<W>,
+    ) -> Result<Handle<OkOf<W>, ErrOf<W>>, Error>
+    where
+        W: Workflow,
+        W::Return: Outcome,
+    {
+        let (args, options) = call.into_parts();
+        let id = options.id;
+        // Encoded before the first wait: arguments need not be `Send`.
+        let args = args.ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "a call that was awaited cannot be started")
+        });
+        let args = args.and_then(|args| self.encode::<W>(&args));
+        self.start_encoded::<W>(id, args?).await
+    }
+
+    fn encode<W: Workflow>(&self, args: &W::Args) -> Result<Arc<str>, Error> {
+        let unstorable = |error: String| {
+            let message = format!("`{}` cannot be started: {error}", W::NAME);
+            Error::new(ErrorKind::Unstorable, message)
+        };
+        let text = W::args().encode(args).map_err(unstorable)?;
+        let fits = within(text.len(), self.limits.payload);
+        fits.map_err(|error| unstorable(format!("the arguments: {error}")))?;
+        Ok(text.into())
+    }
+
+    async fn start_encoded<W>(
+        self: &Arc<Self>,
+        id: Option<Arc<str>>,
+        args: Arc<str>,
+    ) -> Result<Handle<OkOf<W>, ErrOf<W>>, Error>
+    where
+        W: Workflow,
+        W::Return: Outcome,
+    {
+        if let Some(id) = &id {
+            check_id(id)?;
+        }
+        // An id of the engine's is ordered: a random one costs the index dear.
+        let id = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string().into());
+        let run = self.numbers.next().await?;
+        let ending = self.endings.of(run);
+        let (accepted, answer) = oneshot::channel();
+        let (asked, sent) = (Arc::clone(&id), Arc::clone(&args));
+        self.starts.start(NewRun { run, workflow: W::NAME, id: asked, args: sent, accepted })?;
+        let answer = answer.await.map_err(|_| {
+            let message = format!(
+                "the runtime stopped before it was known whether run {id} was accepted: start it \
+                 again under the same id"
+            );
+            Error::new(ErrorKind::ShutDown, message)
+        })?;
+        match answer? {
+            Accepted::Started => Ok(handle_of::<W>(self, id, Some((run, ending)))),
+            Accepted::Taken(_) => {
+                self.attach::<W>(&id, &args).await?;
+                Ok(handle_of::<W>(self, id, None))
+            }
+        }
+    }
+
+    /// Whether the run that has the id is the one that was meant.
+    async fn attach<W: Workflow>(&self, id: &str, args: &str) -> Result<(), Error> {
+        let Some(record) = self.store.find(id).await? else { return Ok(()) };
+        let RunRecord { workflow, args: stored, .. } = record;
+        let conflict = |what: String| {
+            let message = format!("workflow id `{id}` is taken by a run {what}");
+            Err(Error::new(ErrorKind::Conflict, message))
+        };
+        if !W::definition().named.is_called(&workflow) {
+            return conflict(format!("of `{workflow}`, and this is `{}`", W::NAME));
+        }
+        if canonical(&stored) != canonical(args) {
+            return conflict(format!(
+                "with other arguments: it has {}, and this call {}",
+                shorten(&stored),
+                shorten(args)
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Longest shown arguments, in bytes.
+const SHOWN: usize = 200;
+
+fn shorten(text: &str) -> String {
+    let end = text.floor_char_boundary(SHOWN);
+    let dots = if end < text.len() { "…" } else { "" };
+    format!("{}{dots}", &text[..end])
+}
+
+fn check_id(id: &str) -> Result<(), Error> {
+    let found = id.len();
+    let fault = if found == 0 || found > MAX_ID {
+        format!("a workflow id has 1 to {MAX_ID} bytes, and this one has {found}")
+    } else if id.contains('\0') {
+        "a workflow id has no NUL character".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Unstorable, fault))
+}

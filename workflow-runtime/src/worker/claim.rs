@@ -1,0 +1,102 @@
+//! Finds open runs that nobody has in hand, and gives them to the threads: at
+//! the start everything that another life left, then what becomes due.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Shared;
+use super::message::Message;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::model::RunId;
+
+/// Runs of one claim.
+const CLAIM: u32 = 256;
+/// Looked again after so long, whatever was announced.
+const POLL: Duration = Duration::from_secs(5);
+/// Looked again after so long when the store did not answer.
+const RETRY: Duration = Duration::from_millis(200);
+
+pub(super) struct Claimer {
+    shared: Arc<Shared>,
+    taken_over: bool,
+}
+
+impl Claimer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, taken_over: false }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut healthy = true;
+        while !self.shared.stop.load(Ordering::Acquire) {
+            let wait = match self.look().await {
+                Ok(wait) => {
+                    healthy = true;
+                    wait
+                }
+                Err(error) => {
+                    if std::mem::replace(&mut healthy, false) {
+                        tracing::warn!("open runs cannot be read, and wait: {error}");
+                    }
+                    RETRY
+                }
+            };
+            self.pause(wait).await;
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "bounded by POLL, in real time")]
+    async fn pause(&self, wait: Duration) {
+        // A wake-up and the end of the wait mean the same: look again.
+        let _either = tokio::time::timeout(wait, self.shared.claim.notified()).await;
+    }
+
+    /// Hands out what is due; returns how long there is nothing to do.
+    async fn look(&mut self) -> Result<Duration, Error> {
+        let Shared { store, clock, settings, writer, .. } = &*self.shared;
+        if !self.taken_over {
+            store.take_over(&settings.build, clock.now()).await?;
+            self.taken_over = true;
+        }
+        let mut again = Vec::new();
+        self.shared.reload.take(&mut again, Some(Duration::ZERO));
+        self.hand_out(&again).await?;
+        loop {
+            let runs = store.claim(*writer, clock.now(), CLAIM).await?;
+            self.hand_out(&runs).await?;
+            if runs.len() < CLAIM as usize {
+                break;
+            }
+        }
+        let due = store.next_due().await?.unwrap_or(Timestamp::NEVER);
+        Ok(due.since(clock.now()).min(POLL))
+    }
+
+    async fn hand_out(&self, runs: &[RunId]) -> Result<(), Error> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        let loaded = match self.shared.store.load(runs).await {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                // Claimed and not handed out: read again with the next look.
+                self.shared.reload.push_all(&mut runs.to_vec());
+                return Err(error);
+            }
+        };
+        for (run, loaded) in loaded {
+            let message = match loaded {
+                Ok(stored) if stored.record.end.is_some() => continue,
+                Ok(stored) => Message::Recover(Box::new(stored)),
+                Err(damage) => Message::Damaged(run, damage),
+            };
+            if let Some(inbox) = self.shared.thread_of(run) {
+                // A thread that is gone leaves the run to the next life.
+                let _gone = inbox.push(message);
+            }
+        }
+        Ok(())
+    }
+}

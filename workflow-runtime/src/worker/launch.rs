@@ -1,0 +1,140 @@
+//! Runs attempts of steps on tokio, in chunks: one task polls a chunk of bodies
+//! once, and only those that are pending get a task of their own.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::Shared;
+use super::message::{Message, Ticket};
+use crate::error::{Failure, FailureKind};
+use crate::inbox::Inbox;
+use crate::model::{CallId, Limits, StepDefinition, StepFuture, StepRun};
+use crate::panics;
+use crate::state::State;
+use crate::step::{StepContext, scope};
+
+/// Bodies that one task polls.
+const CHUNK: usize = 32;
+
+/// An attempt to be made.
+pub(super) struct Launch {
+    pub(super) ticket: Ticket,
+    pub(super) definition: &'static StepDefinition,
+    pub(super) args: Arc<str>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) context: StepContext,
+}
+
+#[derive(Clone)]
+pub(super) struct Launcher {
+    tokio: Handle,
+    state: Arc<State>,
+    limits: Limits,
+    /// Where the outcomes go.
+    inbox: Arc<Inbox<Message>>,
+}
+
+impl Launcher {
+    pub(super) fn new(tokio: Handle, shared: &Shared, thread: usize) -> Self {
+        let inbox = Arc::clone(&shared.threads[thread]);
+        let (state, limits) = (Arc::clone(&shared.state), shared.settings.limits);
+        Self { tokio, state, limits, inbox }
+    }
+
+    /// Makes the attempts; empties `launches`.
+    pub(super) fn launch(&self, launches: &mut Vec<Launch>) {
+        while !launches.is_empty() {
+            let chunk: Vec<Launch> = launches.drain(..launches.len().min(CHUNK)).collect();
+            let launcher = self.clone();
+            self.tokio.spawn(async move { launcher.poll_once(chunk) });
+        }
+    }
+
+    fn poll_once(self, chunk: Vec<Launch>) {
+        let mut messages = Vec::with_capacity(chunk.len());
+        let mut cx = Context::from_waker(Waker::noop());
+        for launch in chunk {
+            let (ticket, call) = (launch.ticket, launch.context.call);
+            let mut running = Box::pin(attempt(launch, Arc::clone(&self.state), self.limits));
+            match running.as_mut().poll(&mut cx) {
+                Poll::Ready(run) => messages.push(Message::Ended(ticket, call, run)),
+                Poll::Pending => {
+                    let task = tokio::spawn(self.clone().finish(ticket, call, running));
+                    messages.push(Message::Spawned(ticket, call, task.abort_handle()));
+                }
+            }
+        }
+        self.inbox.push_all(&mut messages);
+    }
+
+    async fn finish(
+        self,
+        ticket: Ticket,
+        call: CallId,
+        running: Pin<Box<impl Future<Output = StepRun> + Send>>,
+    ) {
+        let run = running.await;
+        // A thread that is gone: the step runs again in the next life.
+        let _gone = self.inbox.push(Message::Ended(ticket, call, run));
+    }
+}
+
+/// One attempt: whatever happens in it is a result.
+async fn attempt(launch: Launch, state: Arc<State>, limits: Limits) -> StepRun {
+    let Launch { definition, args, timeout, context, .. } = launch;
+    let name = definition.named.name;
+    let begun = panics::catch(|| (definition.run)(&state, &args, limits));
+    let failure = match begun {
+        Ok(Ok(body)) => match bounded(timeout, scope(context, caught(body))).await {
+            Some(Ok(run)) => return run,
+            Some(Err(panic)) => {
+                Failure::of_kind(FailureKind::Panicked, format!("step `{name}` {panic}"))
+            }
+            None => {
+                let timeout = timeout.unwrap_or_default();
+                let message = format!("step `{name}` was stopped after its timeout of {timeout:?}");
+                Failure::of_kind(FailureKind::TimedOut, message)
+            }
+        },
+        Ok(Err(failure)) => failure,
+        Err(panic) => Failure::of_kind(FailureKind::Panicked, format!("step `{name}` {panic}")),
+    };
+    (definition.fail)(failure, limits)
+}
+
+async fn bounded<T>(timeout: Option<Duration>, body: impl Future<Output = T>) -> Option<T> {
+    match timeout {
+        None => Some(body.await),
+        Some(timeout) => within(timeout, body).await,
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a step runs in real time, and so does its timeout")]
+async fn within<T>(timeout: Duration, body: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(timeout, body).await.ok()
+}
+
+/// Polls a body; a panic is a value, and so is one of its `Drop`.
+async fn caught(body: StepFuture) -> Result<StepRun, panics::Panic> {
+    let mut body = Some(body);
+    poll_fn(|cx| {
+        let Some(running) = body.as_mut() else { return Poll::Pending };
+        let polled = panics::catch(|| running.as_mut().poll(cx));
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(run)) => Poll::Ready(Ok(run)),
+            Err(panic) => {
+                let unwound = body.take();
+                // Its locals are dropped already; a second panic says no more.
+                let _second = panics::catch(|| drop(unwound));
+                Poll::Ready(Err(panic))
+            }
+        }
+    })
+    .await
+}

@@ -1,0 +1,242 @@
+//! Runs workflows: threads for their code, tokio for their steps, one engine
+//! thread for commits and claims.
+
+mod claim;
+mod launch;
+mod message;
+mod round;
+mod run;
+mod thread;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+
+use crate::clock::Clock;
+use crate::error::{Error, ErrorKind};
+use crate::inbox::Inbox;
+use crate::model::{Limits, RunId, WriterId};
+use crate::registry::Registry;
+use crate::state::State;
+use crate::store::{Committer, Endings, Envelope, NewRun, Starts, Store};
+use claim::Claimer;
+use launch::Launcher;
+use message::{Message, Ticket};
+use thread::WorkflowThread;
+
+/// How a worker works.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) threads: usize,
+    /// A run that only waits leaves memory after so long.
+    pub(crate) park_after: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) build: Arc<str>,
+}
+
+/// What the parts of a worker share.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) endings: Arc<Endings>,
+    pub(crate) registry: Registry,
+    pub(crate) state: Arc<State>,
+    pub(crate) settings: Settings,
+    pub(crate) writer: WriterId,
+    threads: Vec<Arc<Inbox<Message>>>,
+    items: Arc<Inbox<Envelope<Ticket>>>,
+    /// There may be something to claim.
+    claim: Arc<Notify>,
+    /// Runs to be read again.
+    reload: Arc<Inbox<RunId>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// A worker at work.
+pub(crate) struct Worker {
+    shared: Arc<Shared>,
+    engine: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What a worker is made of.
+pub(crate) struct Parts {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) endings: Arc<Endings>,
+    pub(crate) registry: Registry,
+    pub(crate) state: Arc<State>,
+    pub(crate) settings: Settings,
+    pub(crate) writer: WriterId,
+}
+
+impl Worker {
+    /// Starts the threads. Steps run on the tokio runtime of the caller.
+    pub(crate) fn start(parts: Parts) -> Result<Self, Error> {
+        crate::panics::install();
+        let tokio = tokio::runtime::Handle::try_current().map_err(|error| {
+            let message = "a runtime is built inside a tokio runtime: steps run there";
+            Error::because(ErrorKind::Configuration, message, error)
+        })?;
+        let Parts { store, clock, endings, registry, state, settings, writer } = parts;
+        let inboxes = (0..settings.threads.max(1)).map(|_| Arc::new(Inbox::new())).collect();
+        let shared = Arc::new(Shared {
+            store,
+            clock,
+            endings,
+            registry,
+            state,
+            settings,
+            writer,
+            threads: inboxes,
+            items: Arc::new(Inbox::new()),
+            claim: Arc::new(Notify::new()),
+            reload: Arc::new(Inbox::new()),
+            stop: Arc::new(AtomicBool::new(false)),
+        });
+        let mut threads = Vec::with_capacity(shared.threads.len());
+        for index in 0..shared.threads.len() {
+            let launcher = Launcher::new(tokio.clone(), &shared, index);
+            let shared = Arc::clone(&shared);
+            // Made where it stays: the futures of workflows never move.
+            let run = move || WorkflowThread::new(shared, index, launcher).run();
+            threads.push(spawn(format!("workflow-{index}"), run)?);
+        }
+        let engine = spawn("workflow-engine".to_owned(), {
+            let shared = Arc::clone(&shared);
+            move || engine(&shared)
+        })?;
+        Ok(Self { shared, engine: Some(engine), threads })
+    }
+
+    pub(crate) fn starts(&self) -> Arc<dyn Starts> {
+        Arc::clone(&self.shared) as Arc<dyn Starts>
+    }
+
+    /// Takes nothing new, lets running steps end for up to `grace` and records
+    /// their results; then stops. Cancels no workflow.
+    pub(crate) async fn shut_down(mut self, grace: Duration) {
+        let mut drained = Vec::with_capacity(self.shared.threads.len());
+        for inbox in &self.shared.threads {
+            let (told, is_drained) = oneshot::channel();
+            if inbox.push(Message::Drain(told)).is_ok() {
+                drained.push(is_drained);
+            }
+        }
+        let all = async {
+            for is_drained in drained {
+                // A thread that is gone has nothing to drain.
+                let _gone = is_drained.await;
+            }
+        };
+        if within(grace, all).await.is_none() {
+            tracing::warn!("steps did not end within the grace period and will run again");
+        }
+        let threads = std::mem::take(&mut self.threads);
+        let (shared, engine) = (Arc::clone(&self.shared), self.engine.take());
+        let joined = tokio::task::spawn_blocking(move || stop(&shared, threads, engine)).await;
+        if let Err(error) = joined {
+            tracing::error!("the worker did not stop cleanly: {error}");
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the grace period is real time")]
+async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(patience, future).await.ok()
+}
+
+/// Ends the threads: first those that write, then the one that commits.
+fn stop(shared: &Shared, threads: Vec<JoinHandle<()>>, engine: Option<JoinHandle<()>>) {
+    for inbox in &shared.threads {
+        inbox.close();
+    }
+    for thread in threads {
+        join(thread);
+    }
+    shared.stop.store(true, Ordering::Release);
+    shared.items.close();
+    shared.reload.close();
+    shared.claim.notify_one();
+    if let Some(engine) = engine {
+        join(engine);
+    }
+}
+
+fn join(thread: JoinHandle<()>) {
+    if thread.join().is_err() {
+        tracing::error!("a thread of the worker panicked");
+    }
+}
+
+impl Drop for Worker {
+    /// Without `shut_down`: stops at once, as a crash would; nothing is lost.
+    fn drop(&mut self) {
+        for inbox in &self.shared.threads {
+            inbox.close();
+        }
+        self.shared.stop.store(true, Ordering::Release);
+        self.shared.items.close();
+        self.shared.reload.close();
+        self.shared.claim.notify_one();
+    }
+}
+
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Error> {
+    std::thread::Builder::new().name(name).spawn(body).map_err(|error| {
+        Error::because(ErrorKind::Unavailable, "no thread could be started", error)
+    })
+}
+
+/// The engine's own thread: user code cannot hold it up.
+fn engine(shared: &Arc<Shared>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("the engine cannot run: {error}");
+            return;
+        }
+    };
+    let committer = Committer {
+        store: Arc::clone(&shared.store),
+        inbox: Arc::clone(&shared.items),
+        stop: Arc::clone(&shared.stop),
+    };
+    let inboxes = &shared.threads;
+    let answers = committer.run(|answers| {
+        let mut by_thread: Vec<Vec<_>> = inboxes.iter().map(|_| Vec::new()).collect();
+        for (ticket, answer) in answers {
+            if let Some(list) = by_thread.get_mut(ticket.thread) {
+                list.push((ticket, answer));
+            }
+        }
+        for (inbox, answers) in inboxes.iter().zip(by_thread) {
+            if !answers.is_empty() {
+                // A thread that is gone needs no answer.
+                let _gone = inbox.push(Message::Answers(answers));
+            }
+        }
+    });
+    let claims = Claimer::new(Arc::clone(shared)).run();
+    runtime.block_on(async { tokio::join!(answers, claims) });
+}
+
+impl Shared {
+    /// The thread that runs a run.
+    fn thread_of(&self, run: RunId) -> Option<&Arc<Inbox<Message>>> {
+        let index = usize::try_from(run.0.rem_euclid(i64::MAX)).unwrap_or(0) % self.threads.len();
+        self.threads.get(index)
+    }
+}
+
+impl Starts for Shared {
+    fn start(&self, new: NewRun) -> Result<(), Error> {
+        let closed = || Error::new(ErrorKind::ShutDown, "the runtime was shut down");
+        let inbox = self.thread_of(new.run).ok_or_else(closed)?;
+        inbox.push(Message::Start(Box::new(new))).map_err(|_| closed())
+    }
+}

@@ -1,0 +1,126 @@
+//! One run in a thread's memory: its actor, and what it waits for.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::model::{CallId, RetryPolicy, StepDefinition};
+use crate::store::Accepted;
+use crate::turn::Actor;
+
+pub(super) struct Run {
+    pub(super) actor: Actor,
+    pub(super) seed: i64,
+    /// Steps that were begun and have no result yet.
+    pub(super) steps: BTreeMap<CallId, Step>,
+    pub(super) timers: BTreeMap<CallId, Timestamp>,
+    /// Attempts that failed in an earlier life, with when the next may start.
+    pub(super) failed: BTreeMap<CallId, (u32, Timestamp)>,
+    /// Since when it only waits.
+    pub(super) idle_since: Option<Timestamp>,
+    /// Where it stands in the thread's alarms.
+    pub(super) alarm: Option<Timestamp>,
+    /// The client that waits for its start.
+    pub(super) accepted: Option<oneshot::Sender<Result<Accepted, Error>>>,
+}
+
+/// A step of a run.
+pub(super) struct Step {
+    pub(super) definition: &'static StepDefinition,
+    pub(super) args: Arc<str>,
+    pub(super) retry: RetryPolicy,
+    pub(super) timeout: Option<Duration>,
+    /// The attempt that runs or comes next, from 1.
+    pub(super) attempt: u32,
+    pub(super) state: StepState,
+}
+
+pub(super) enum StepState {
+    /// An attempt runs; its task, if it has one of its own.
+    Running(Option<AbortHandle>),
+    /// A failed attempt is on its way to the store.
+    Recording,
+    /// The next attempt starts then.
+    BackOff(Timestamp),
+}
+
+impl Run {
+    pub(super) fn new(actor: Actor, seed: i64) -> Self {
+        Self {
+            actor,
+            seed,
+            steps: BTreeMap::new(),
+            timers: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            idle_since: None,
+            alarm: None,
+            accepted: None,
+        }
+    }
+
+    /// Whether an attempt runs.
+    pub(super) fn is_busy(&self) -> bool {
+        self.steps.values().any(|step| matches!(step.state, StepState::Running(_)))
+    }
+
+    /// When its next timer or attempt is due.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        if self.failed.is_empty() {
+            // No step is in back-off: the many that run need no look.
+            return self.timers.values().copied().min();
+        }
+        let attempts = self.steps.values().filter_map(|step| match step.state {
+            StepState::BackOff(until) => Some(until),
+            StepState::Running(_) | StepState::Recording => None,
+        });
+        self.timers.values().copied().chain(attempts).min()
+    }
+
+    /// Whether it waits for time alone.
+    pub(super) fn only_waits(&self) -> bool {
+        let waits = self.steps.values().all(|step| matches!(step.state, StepState::BackOff(_)));
+        waits && self.actor.is_idle() && !self.actor.is_blocked() && self.next_due().is_some()
+    }
+
+    /// Timers that are due, oldest first, those of one moment by their number.
+    pub(super) fn due_timers(&mut self, now: Timestamp) -> Vec<CallId> {
+        let mut due: Vec<_> = self
+            .timers
+            .iter()
+            .filter(|(_, due)| **due <= now)
+            .map(|(call, due)| (*due, *call))
+            .collect();
+        due.sort_unstable();
+        self.timers.retain(|_, due| *due > now);
+        due.into_iter().map(|(_, call)| call).collect()
+    }
+
+    /// Steps whose next attempt is due.
+    pub(super) fn due_attempts(&self, now: Timestamp) -> Vec<CallId> {
+        let due = self.steps.iter().filter(|(_, step)| match step.state {
+            StepState::BackOff(until) => until <= now,
+            StepState::Running(_) | StepState::Recording => false,
+        });
+        due.map(|(call, _)| *call).collect()
+    }
+
+    /// Stops a step and forgets it.
+    pub(super) fn abort(&mut self, call: CallId) {
+        self.timers.remove(&call);
+        if let Some(Step { state: StepState::Running(Some(task)), .. }) = self.steps.remove(&call) {
+            task.abort();
+        }
+    }
+
+    pub(super) fn abort_all(&mut self) {
+        while let Some((call, _)) = self.steps.first_key_value() {
+            let call = *call;
+            self.abort(call);
+        }
+    }
+}

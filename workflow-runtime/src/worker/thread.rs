@@ -1,0 +1,209 @@
+//! A workflow thread: it owns runs, and nothing else polls them. It never
+//! entered a tokio runtime, so code that needs one fails at once.
+//!
+//! A round: take all messages, run the turns, push all items to the committer,
+//! then launch steps.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use tokio::sync::oneshot;
+
+use super::Shared;
+use super::launch::{Launch, Launcher};
+use super::message::{Message, Ticket};
+use super::run::Run;
+use crate::clock::Timestamp;
+use crate::model::RunId;
+use crate::store::Envelope;
+
+/// The clock is read again after so long while a timer runs: it may jump.
+const LONGEST_WAIT: Duration = Duration::from_millis(500);
+
+pub(super) struct WorkflowThread {
+    pub(super) shared: Arc<Shared>,
+    pub(super) index: usize,
+    launcher: Launcher,
+    runs: Vec<Option<Run>>,
+    free: Vec<usize>,
+    /// When which slot has something to do, without a message.
+    alarms: BTreeSet<(Timestamp, usize)>,
+    /// Collected in a round.
+    pub(super) items: Vec<Envelope<Ticket>>,
+    pub(super) launches: Vec<Launch>,
+    /// The time of this round.
+    pub(super) now: Timestamp,
+    /// For seeds and for the jitter of retries.
+    pub(super) chance: ChaCha8Rng,
+    drain: Option<oneshot::Sender<()>>,
+    pub(super) draining: bool,
+}
+
+impl WorkflowThread {
+    pub(super) fn new(shared: Arc<Shared>, index: usize, launcher: Launcher) -> Self {
+        let mut key = [0; 32];
+        key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        Self {
+            shared,
+            index,
+            launcher,
+            runs: Vec::new(),
+            free: Vec::new(),
+            alarms: BTreeSet::new(),
+            items: Vec::new(),
+            launches: Vec::new(),
+            now: Timestamp::default(),
+            chance: ChaCha8Rng::from_seed(key),
+            drain: None,
+            draining: false,
+        }
+    }
+
+    /// Runs until the inbox is closed.
+    pub(super) fn run(mut self) {
+        let inbox = Arc::clone(&self.shared.threads[self.index]);
+        let mut messages = Vec::new();
+        loop {
+            let patience = self
+                .alarms
+                .first()
+                .map(|(due, _)| due.since(self.shared.clock.now()).min(LONGEST_WAIT));
+            if !inbox.take(&mut messages, patience) {
+                break;
+            }
+            self.now = self.shared.clock.now();
+            for message in messages.drain(..) {
+                self.handle(message);
+            }
+            self.ring_alarms();
+            self.shared.items.push_all(&mut self.items);
+            self.launcher.launch(&mut self.launches);
+            self.tell_if_drained();
+        }
+        for run in self.runs.iter_mut().flatten() {
+            run.abort_all();
+        }
+    }
+
+    fn handle(&mut self, message: Message) {
+        match message {
+            Message::Start(new) => self.start(*new),
+            Message::Recover(stored) => self.recover(&stored),
+            Message::Damaged(run, damage) => self.damaged(run, damage),
+            Message::Ended(ticket, call, attempt) => {
+                self.with(ticket, |thread, run| thread.ended(ticket, run, call, attempt));
+            }
+            Message::Spawned(ticket, call, task) => {
+                let held = self.runs.get_mut(ticket.slot).and_then(Option::as_mut);
+                match held.filter(|run| run.actor.run() == ticket.run) {
+                    Some(run) => Self::spawned(run, call, task),
+                    None => task.abort(),
+                }
+            }
+            Message::Answers(answers) => {
+                for (ticket, answer) in answers {
+                    self.with(ticket, |thread, run| thread.answered(ticket, run, answer));
+                }
+            }
+            Message::Drain(told) => {
+                self.draining = true;
+                self.drain = Some(told);
+            }
+        }
+    }
+
+    /// Puts a run into a slot.
+    pub(super) fn insert(&mut self, run: Run) -> Ticket {
+        let number = run.actor.run();
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.runs.push(None);
+            self.runs.len() - 1
+        });
+        self.runs[slot] = Some(run);
+        self.ticket(slot, number)
+    }
+
+    fn ticket(&self, slot: usize, run: RunId) -> Ticket {
+        Ticket { thread: self.index, slot, run }
+    }
+
+    /// Calls `body` with the run, if it is still there; then writes what it
+    /// wants written. `body` returns whether the run stays in memory.
+    pub(super) fn with(&mut self, ticket: Ticket, body: impl FnOnce(&mut Self, &mut Run) -> bool) {
+        let Some(slot) = self.runs.get_mut(ticket.slot) else { return };
+        let Some(mut run) = slot.take_if(|run| run.actor.run() == ticket.run) else { return };
+        let stays = body(self, &mut run);
+        if stays {
+            if let Some(item) = run.actor.flush() {
+                self.items.push(Envelope { item, from: ticket });
+            }
+            self.set_alarm(ticket.slot, &mut run);
+            self.runs[ticket.slot] = Some(run);
+        } else {
+            if let Some(alarm) = run.alarm {
+                self.alarms.remove(&(alarm, ticket.slot));
+            }
+            run.abort_all();
+            self.free.push(ticket.slot);
+        }
+    }
+
+    /// When to look at the run without a message: its next timer or attempt,
+    /// or when it may leave memory.
+    fn set_alarm(&mut self, slot: usize, run: &mut Run) {
+        let park_after = self.shared.settings.park_after;
+        let alarm = if self.draining || (run.timers.is_empty() && run.steps.is_empty()) {
+            None
+        } else if run.only_waits() {
+            let since = *run.idle_since.get_or_insert(self.now);
+            run.next_due().map(|due| due.min(since + park_after))
+        } else {
+            run.idle_since = None;
+            run.next_due()
+        };
+        if alarm != run.alarm {
+            if let Some(before) = run.alarm {
+                self.alarms.remove(&(before, slot));
+            }
+            if let Some(alarm) = alarm {
+                self.alarms.insert((alarm, slot));
+            }
+            run.alarm = alarm;
+        }
+    }
+
+    fn ring_alarms(&mut self) {
+        while let Some((due, slot)) = self.alarms.first().copied()
+            && due <= self.now
+        {
+            self.alarms.pop_first();
+            let Some(Some(run)) = self.runs.get_mut(slot) else { continue };
+            run.alarm = None;
+            let number = run.actor.run();
+            let ticket = self.ticket(slot, number);
+            self.with(ticket, |thread, run| thread.alarm(ticket, run));
+        }
+    }
+
+    fn tell_if_drained(&mut self) {
+        if !self.draining || self.drain.is_none() {
+            return;
+        }
+        let quiet = |run: &Run| run.actor.is_idle() && !run.is_busy();
+        if self.runs.iter().flatten().all(quiet)
+            && let Some(told) = self.drain.take()
+        {
+            // Who asked may have given up.
+            let _gone = told.send(());
+        }
+    }
+
+    /// A number from 0 up to but without 1.
+    pub(super) fn fraction(&mut self) -> f64 {
+        f64::from(self.chance.next_u32()) / (f64::from(u32::MAX) + 1.0)
+    }
+}

@@ -1,0 +1,56 @@
+//! What workflow code may call. Also the attribute
+//! [`workflow`](macro@crate::workflow).
+//!
+//! Everything here is the same in every life of a run: a replay sees what the
+//! first run saw. Ordinary combinators work as they are: `tokio::join!`,
+//! `tokio::try_join!`, `select!` with `biased;`, `futures`' `join_all`,
+//! `FuturesUnordered` and `buffer_unordered`, channels and locks between the
+//! branches of one workflow. Events of `tracing` are silent while a history is
+//! replayed.
+
+mod chance;
+mod timeout;
+mod timer;
+
+pub use chance::{Random, random, uuid};
+pub use timeout::{TimedOut, Timeout, timeout};
+pub use timer::{Sleep, sleep, sleep_until};
+
+use crate::clock::Timestamp;
+use crate::turn::{Table, with_table};
+
+/// Runs `body` with the table of the workflow that is being polled.
+#[track_caller]
+#[expect(clippy::panic, reason = "there is no error to return, and nothing may run unrecorded")]
+fn table<R>(what: &str, body: impl FnOnce(&mut Table) -> R) -> R {
+    match with_table(body) {
+        Some(result) => result,
+        None => panic!(
+            "`workflow::{what}` works inside a `#[workflow]` only: not in a step, not in a task \
+             that is spawned, not in `main`. There is nothing here that could record it"
+        ),
+    }
+}
+
+/// The time of the last event of this run: it stands still between two awaits
+/// and never goes back.
+///
+/// # Panics
+///
+/// Outside a workflow.
+#[must_use]
+#[track_caller]
+pub fn now() -> Timestamp {
+    table("now", |table| table.now())
+}
+
+/// The id of this run: the one given with `.id(..)`, or the one made for it.
+///
+/// # Panics
+///
+/// Outside a workflow.
+#[must_use]
+#[track_caller]
+pub fn id() -> String {
+    table("id", |table| table.info().id.to_string())
+}

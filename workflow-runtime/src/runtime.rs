@@ -286,6 +286,8 @@ impl Builder {
         let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
         let endings = Arc::new(Endings::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        // Before anything is accepted: what is open now is of another life.
+        store.take_over(writer, &self.settings.build, clock.now()).await?;
         let limits = self.settings.limits;
         let worker = Worker::start(Parts {
             store: Arc::clone(&store),

@@ -1,4 +1,5 @@
--- What another life of this process held, and what other builds refused, is due.
-update active set owner = null, due = $2
-where (owner is not null or run in (select run from blocked))
-  and run not in (select run from blocked where build = $1)
+-- What other lives of this process held, and what other builds refused, is due.
+update active set owner = null, due = $3
+where owner is distinct from $1
+  and (owner is not null or run in (select run from blocked))
+  and run not in (select run from blocked where build = $2)

@@ -146,9 +146,12 @@ impl Tables {
         self.blocked.retain(|(of, _), _| *of != run);
     }
 
-    fn take_over(&mut self, build: &str, now: Timestamp) {
+    fn take_over(&mut self, writer: WriterId, build: &str, now: Timestamp) {
         for (run, active) in &mut self.active {
             let refused = |of: &(RunId, Arc<str>)| of.0 == *run && &*of.1 == build;
+            if active.owner == Some(writer) {
+                continue;
+            }
             let blocked = self.blocked.keys().any(|of| of.0 == *run);
             if self.blocked.keys().any(refused) {
                 *active = Active { owner: None, due: Timestamp::NEVER };
@@ -216,8 +219,8 @@ impl Store for MemoryStore {
         Ok(first)
     }
 
-    async fn take_over(&self, build: &str, now: Timestamp) -> Result<(), Error> {
-        self.tables().take_over(build, now);
+    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error> {
+        self.tables().take_over(writer, build, now);
         Ok(())
     }
 

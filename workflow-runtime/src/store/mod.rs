@@ -57,9 +57,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Takes `count` numbers; returns the first.
     async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error>;
 
-    /// For the one owner of the store at its start: every open run is free and
-    /// due, except those that wait for a time and those that `build` refused.
-    async fn take_over(&self, build: &str, now: Timestamp) -> Result<(), Error>;
+    /// For the one owner of the store at its start: every open run that
+    /// `writer` does not hold is free and due, except those that wait for a
+    /// time and those that `build` refused.
+    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error>;
 
     /// Gives `writer` up to `limit` runs that are due and free, those due
     /// first first.

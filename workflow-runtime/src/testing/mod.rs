@@ -50,8 +50,8 @@ impl Store for CrashingStore {
         self.inner.reserve(counter, count).await
     }
 
-    async fn take_over(&self, build: &str, now: Timestamp) -> Result<(), Error> {
-        self.inner.take_over(build, now).await
+    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error> {
+        self.inner.take_over(writer, build, now).await
     }
 
     async fn claim(

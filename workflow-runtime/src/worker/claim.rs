@@ -20,15 +20,14 @@ const RETRY: Duration = Duration::from_millis(200);
 
 pub(super) struct Claimer {
     shared: Arc<Shared>,
-    taken_over: bool,
 }
 
 impl Claimer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, taken_over: false }
+        Self { shared }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(self) {
         let mut healthy = true;
         while !self.shared.stop.load(Ordering::Acquire) {
             let wait = match self.look().await {
@@ -54,12 +53,8 @@ impl Claimer {
     }
 
     /// Hands out what is due; returns how long there is nothing to do.
-    async fn look(&mut self) -> Result<Duration, Error> {
-        let Shared { store, clock, settings, writer, .. } = &*self.shared;
-        if !self.taken_over {
-            store.take_over(&settings.build, clock.now()).await?;
-            self.taken_over = true;
-        }
+    async fn look(&self) -> Result<Duration, Error> {
+        let Shared { store, clock, writer, .. } = &*self.shared;
         let mut again = Vec::new();
         self.shared.reload.take(&mut again, Some(Duration::ZERO));
         self.hand_out(&again).await?;

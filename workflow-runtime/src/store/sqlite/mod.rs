@@ -79,11 +79,12 @@ impl Store for SqliteStore {
         self.write_one(query).await
     }
 
-    async fn take_over(&self, build: &str, now: Timestamp) -> Result<(), Error> {
+    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error> {
         let refused = include_str!("../../../sql/query/take_over_refused.sql");
-        self.execute(sqlx::query(refused).bind(build.to_owned())).await?;
+        self.execute(sqlx::query(refused).bind(writer.0).bind(build.to_owned())).await?;
         let others = include_str!("../../../sql/query/take_over.sql");
-        self.execute(sqlx::query(others).bind(build.to_owned()).bind(now.as_millis())).await
+        let others = sqlx::query(others).bind(writer.0).bind(build.to_owned());
+        self.execute(others.bind(now.as_millis())).await
     }
 
     async fn claim(

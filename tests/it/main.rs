@@ -1,0 +1,13 @@
+//! The integration tests: one binary.
+
+mod client;
+mod crash;
+mod deploy;
+mod examples;
+mod forms;
+mod kill;
+mod lifecycle;
+mod limits;
+mod steps;
+mod tidy;
+mod time;

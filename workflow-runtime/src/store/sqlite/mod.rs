@@ -32,8 +32,8 @@ pub(crate) struct SqliteStore {
     options: SqliteOptions,
     writer: Mutex<Writer>,
     readers: SqlitePool,
-    /// Held for the life of the store.
-    _owner: Owner,
+    /// Held until the store is closed.
+    owner: Mutex<Option<Owner>>,
 }
 
 /// The one connection that writes. None after a fault: it is opened anew.
@@ -52,7 +52,7 @@ impl SqliteStore {
         open::migrate(&mut connection).await?;
         let readers = open::readers(&options)?;
         let writer = Mutex::new(Writer { connection: Some(connection), texts: Texts::default() });
-        Ok(Self { options, writer, readers, _owner: owner })
+        Ok(Self { options, writer, readers, owner: Mutex::new(Some(owner)) })
     }
 }
 
@@ -135,6 +135,8 @@ impl Store for SqliteStore {
         {
             tracing::warn!("the database was not closed cleanly: {error}");
         }
+        // The last thing: the next owner finds the file closed.
+        drop(self.owner.lock().await.take());
     }
 }
 
@@ -147,6 +149,9 @@ impl SqliteStore {
     async fn take_connection(&self, writer: &mut Writer) -> Result<SqliteConnection, Error> {
         match writer.connection.take() {
             Some(connection) => Ok(connection),
+            None if self.owner.lock().await.is_none() => {
+                Err(Error::new(ErrorKind::ShutDown, "the store was closed"))
+            }
             None => open::connect(&self.options).await,
         }
     }

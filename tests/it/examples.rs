@@ -1,1 +1,78 @@
-//! x
+//! The examples run as their first lines say.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use workflow_tests::Place;
+
+/// Where cargo puts the examples, built once.
+fn examples() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let build = ["build", "--package", "workflow-examples", "--examples", "--quiet"];
+        let built = Command::new(env!("CARGO")).args(build).status().expect("cargo");
+        assert!(built.success());
+        let deps = std::env::current_exe().expect("this test");
+        deps.parent().and_then(Path::parent).expect("target folder").join("examples")
+    })
+}
+
+fn run(place: &Place, example: &str, args: &[&str]) -> (Output, String) {
+    let mut command = Command::new(examples().join(example));
+    let output = command.args(args).current_dir(place.path("")).output().expect("it runs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output, text)
+}
+
+#[test]
+fn hello_greets_and_the_second_time_runs_no_step() {
+    let place = Place::new();
+    let (first, text) = run(&place, "hello", &["Grace"]);
+    assert!(first.status.success() && text.contains("Hello, Grace!"), "{text}");
+    assert!(text.contains("the step runs"));
+    let (second, text) = run(&place, "hello", &["Grace"]);
+    assert!(second.status.success() && text.contains("Hello, Grace!"), "{text}");
+    assert!(!text.contains("the step runs"), "{text}");
+}
+
+#[test]
+fn fan_out_runs_a_thousand_steps() {
+    let (output, text) = run(&Place::new(), "fan_out", &[]);
+    assert!(output.status.success());
+    assert!(text.contains("1000 steps in parallel") && text.contains("333833500"), "{text}");
+}
+
+fn effects(place: &Place, what: &str) -> usize {
+    let world = workflow_tests::lines(&place.path("hotel_world.log"));
+    world.iter().filter(|line| line.contains(what)).count()
+}
+
+#[test]
+fn a_hotel_booking_survives_its_death_and_charges_once() {
+    for (after, charged) in [("reserve", 0), ("charge", 1)] {
+        let place = Place::new();
+        let (died, text) = run(&place, "hotel_booking", &["--crash-after", after]);
+        assert!(died.status.code().is_none(), "it dies by a signal: {:?}", died.status);
+        assert!(text.contains("the process dies now"), "{text}");
+        assert_eq!(effects(&place, "charged"), charged);
+        let (went_on, text) = run(&place, "hotel_booking", &[]);
+        assert!(went_on.status.success(), "{went_on:?}");
+        assert!(text.contains("was interrupted") && text.contains("Booked:"), "{text}");
+        for effect in ["reserved", "charged", "sent"] {
+            assert_eq!(effects(&place, effect), 1, "{effect}");
+        }
+        // The next one books anew.
+        let (anew, text) = run(&place, "hotel_booking", &[]);
+        assert!(anew.status.success() && !text.contains("interrupted"), "{text}");
+        assert_eq!(effects(&place, "charged"), 2);
+    }
+}
+
+#[test]
+fn a_declined_card_gives_the_room_back() {
+    let place = Place::new();
+    let (output, text) = run(&place, "hotel_booking", &["--decline"]);
+    assert!(output.status.success() && text.contains("Not booked"), "{text}");
+    assert_eq!(["reserved", "charged", "released"].map(|what| effects(&place, what)), [1, 0, 1]);
+}

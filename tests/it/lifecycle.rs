@@ -194,7 +194,10 @@ async fn missing_state_is_refused_by_name() {
 async fn the_memory_store_runs_the_same_workflows() {
     let world = Arc::<World>::default();
     let ledger = workflow_tests::Ledger::open(&Place::new().path("ledger"));
-    let builder = Runtime::builder("memory:").shared_state(world).state(ledger);
+    let builder = Runtime::builder("memory:")
+        .shared_state(world)
+        .state(ledger)
+        .shared_state(crate::forms::loud());
     let runtime = builder.build().await.unwrap();
     let run = runtime.start(two_notes("m".to_owned())).await.unwrap();
     assert_eq!(run.result().await.unwrap(), "m!");

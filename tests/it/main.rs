@@ -7,7 +7,6 @@ mod examples;
 mod forms;
 mod kill;
 mod lifecycle;
-mod limits;
 mod steps;
 mod tidy;
 mod time;

@@ -11,6 +11,8 @@ use workflow_runtime::{
 };
 use workflow_tests::{Ledger, Place};
 
+use crate::forms::loud;
+
 /// What the steps of this binary borrow.
 #[derive(Default, Debug)]
 pub(crate) struct World {
@@ -33,7 +35,7 @@ impl World {
 /// A runtime of this binary: every step that is linked has its state.
 pub(crate) fn builder(place: &Place, world: &Arc<World>) -> workflow_runtime::Builder {
     let ledger = Ledger::open(&place.path("ledger"));
-    place.runtime().shared_state(Arc::clone(world)).state(ledger)
+    place.runtime().shared_state(Arc::clone(world)).state(ledger).shared_state(loud())
 }
 
 pub(crate) async fn runtime(place: &Place, world: &Arc<World>) -> Runtime {

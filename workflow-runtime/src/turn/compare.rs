@@ -33,7 +33,7 @@ enum Cause {
     Removed(String),
     Reordered,
     Arguments(String),
-    Replaced,
+    Replaced { was: String, is: String },
     ReturnedEarly,
     NotAwaited,
 }
@@ -101,7 +101,7 @@ fn cause(recorded: &Decisions, now: &[&CallSpec]) -> Cause {
         return match (recorded.get(at), now.get(at)) {
             (Some(was), _) => Cause::Removed(was.name.to_string()),
             (None, Some(is)) => Cause::Inserted(is.name.to_owned()),
-            (None, None) => Cause::Replaced,
+            (None, None) => Cause::Reordered,
         };
     };
     let permuted = recorded.len() == now.len()
@@ -118,7 +118,7 @@ fn cause(recorded: &Decisions, now: &[&CallSpec]) -> Cause {
     if recorded[at..].iter().any(|later| is_same(later, is)) {
         return Cause::Removed(was.name.to_string());
     }
-    Cause::Replaced
+    Cause::Replaced { was: was.name.to_string(), is: is.name.to_owned() }
 }
 
 /// Longest shown arguments, in bytes.
@@ -182,7 +182,10 @@ impl fmt::Display for Cause {
                 "`{name}` is called with other arguments: code was changed, or an argument comes \
                  from a hash map, a clock or chance"
             )?,
-            Self::Replaced => f.write_str("other calls stand in their place")?,
+            Self::Replaced { was, is } => write!(
+                f,
+                "`{is}` stands where `{was}` was: it was inserted before it, or took its place"
+            )?,
             Self::ReturnedEarly => {
                 f.write_str("the workflow returns here; when this was recorded it went on")?;
             }

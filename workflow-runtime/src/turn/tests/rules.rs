@@ -125,10 +125,10 @@ fn old() -> WorkflowFuture {
 /// A change of `old`, and after how many events a run of `old` is caught by it.
 const CHANGES: &[(&str, Code, std::ops::RangeInclusive<usize>)] = &[
     ("`audit` was inserted", inserted, 1..=2),
-    ("other calls stand in their place", removed, 1..=2),
+    ("`confirm` stands where `charge` was", removed, 1..=2),
     ("other arguments", swapped_arguments, 0..=2),
     ("`confirm` was removed", returns_early, 2..=2),
-    ("other calls stand in their place", replaced, 1..=2),
+    ("`debit` stands where `charge` was", replaced, 1..=2),
 ];
 
 fn inserted() -> WorkflowFuture {

@@ -96,7 +96,7 @@ async fn put(queue: &Queue, write: Write) {
     }
 }
 
-/// Ordered ids of 36 characters, as UUIDv7 has them.
+/// Ordered ids of 36 characters, as a `UUIDv7` has them.
 fn next_id() -> Arc<str> {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     let n = NEXT.fetch_add(1, Ordering::Relaxed);

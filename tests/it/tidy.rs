@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["client", "worker"],
     &["testing"],
     &["runtime"],
-    &["__private"],
+    &["__private", "docs"],
 ];
 const MAX_LINES: usize = 500;
 

@@ -10,6 +10,8 @@
 //! whatever is wrong the function itself is still emitted, so that its callers
 //! give no errors of their own. `expand` cannot fail.
 
+#![allow(clippy::wildcard_enum_match_arm, reason = "the enums of syn are open")]
+
 mod args;
 mod duration;
 mod expand;
@@ -23,24 +25,24 @@ use model::Kind;
 /// Makes an `async fn` a durable step. Documented as `workflow_runtime::step`.
 #[proc_macro_attribute]
 pub fn step(args: TokenStream, item: TokenStream) -> TokenStream {
-    function(Kind::Step, args.into(), item.into()).into()
+    function(Kind::Step, args.into(), &item.into()).into()
 }
 
 /// Makes an `async fn` a durable workflow. Documented as
 /// `workflow_runtime::workflow`.
 #[proc_macro_attribute]
 pub fn workflow(args: TokenStream, item: TokenStream) -> TokenStream {
-    function(Kind::Workflow, args.into(), item.into()).into()
+    function(Kind::Workflow, args.into(), &item.into()).into()
 }
 
 fn function(
     kind: Kind,
     args: proc_macro2::TokenStream,
-    item: proc_macro2::TokenStream,
+    item: &proc_macro2::TokenStream,
 ) -> proc_macro2::TokenStream {
     let parsed = match syn::parse2::<syn::ItemFn>(item.clone()) {
         Ok(parsed) => parsed,
-        Err(error) => return expand::not_a_function(kind, &item, &error),
+        Err(error) => return expand::not_a_function(kind, item, &error),
     };
     let args = args::parse(kind, args);
     match args.and_then(|args| model::Model::new(kind, args, &parsed)) {

@@ -12,7 +12,10 @@ pub use crate::call::{
     run_step,
 };
 pub use crate::error::ErrorType;
-pub use crate::model::{Named, RetryPolicy, StepDefinition, WorkflowDefinition};
+pub use crate::model::{
+    AttemptFailure, Encoded, Limits, Named, RetryPolicy, StepDefinition, StepFuture, StepOutcome,
+    StepRun, WorkflowBegin, WorkflowDefinition, WorkflowFuture,
+};
 pub use crate::registry::Registration;
 pub use crate::state::{State, StateNeed};
 

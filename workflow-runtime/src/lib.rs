@@ -1,7 +1,65 @@
-//! x
-extern crate self as workflow_runtime;
-#[doc(hidden)]
-pub mod __private;
+//! Durable workflows as ordinary async Rust: annotate functions, and a process
+//! that is killed anywhere goes on after its last checkpoint. One library, one
+//! database, no server.
+//!
+//! Annotate what has side effects with `#[step]` and what directs it with
+//! `#[workflow]`. The runtime records each step's result; after a crash the
+//! workflow is replayed from these records, and no recorded step runs again.
+//!
+//! ```
+//! use workflow_runtime::{Result, Runtime, step, workflow};
+//!
+//! #[step(retry(attempts = 5, first = "200ms"), timeout = "10s")]
+//! async fn charge(order: u32, cents: u64) -> Result<String> {
+//!     // Give the key to the payment service: it acts once per key.
+//!     Ok(format!("order {order}: {cents} cents, key {}", step::idempotency_key()))
+//! }
+//!
+//! #[workflow]
+//! async fn checkout(order: u32) -> Result<String> {
+//!     let receipt = charge(order, 4_200).await?;
+//!     Ok(receipt)
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<()> {
+//! # let folder = tempfile::tempdir()?;
+//! # let url = format!("sqlite://{}", folder.path().join("shop.db").display());
+//! let runtime = Runtime::builder(url).build().await?;
+//! let run = runtime.start(checkout(7).id("order-7")).await?;
+//! assert!(run.result().await?.starts_with("order 7: 4200 cents"));
+//! runtime.shutdown().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Guarantees
+//!
+//! 1. An acknowledged start runs to an end, or is visibly blocked with the
+//!    reason.
+//! 2. A workflow's history is linear and only grows; an acknowledged event is
+//!    durable (by default across power loss).
+//! 3. A step body runs at least once; exactly one result is ever used; no later
+//!    step starts before that result is durable. Its idempotency key is the
+//!    same in every attempt and every life.
+//! 4. A timer fires exactly once in the history.
+//! 5. Workflow code may run many times and sees the same results in the same
+//!    order each time.
+//! 6. Duplicate execution of a step body is possible only when a process died
+//!    before its checkpoint.
+//!
+//! [`docs::durability`] and [`docs::determinism`] say what that means for code.
+//!
+//! # Features
+//!
+//! | feature | |
+//! |---|---|
+//! | `sqlite` (default) | the embedded store, `Runtime::builder("sqlite://file.db")` |
+//! | `postgres` | reserved: no store yet, and no dependency |
+//! | `testing` | [`testing`]: crash points for tests |
+//!
+//! `memory:` works without any.
+
 mod call;
 mod client;
 mod clock;
@@ -20,11 +78,106 @@ pub mod testing;
 mod turn;
 mod worker;
 pub mod workflow;
-pub use call::{Call, Definer, Definition, Direct, Outcome, Step, Workflow};
+
+#[doc(hidden)]
+pub mod __private;
+
+pub mod docs;
+
+pub use call::{
+    Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
+};
 pub use client::{Handle, RunResult};
 pub use clock::Timestamp;
 pub use error::{BoxError, Error, ErrorKind, Failure, FailureKind, Result};
 pub use model::{Blocked, BlockedKind, History, HistoryEvent, RetryPolicy, Status};
 pub use runtime::{Builder, Durability, Runtime};
 pub use uuid::Uuid;
-pub use workflow_macros::{step, workflow};
+
+/// Makes an `async fn` a step: it runs once, and its result is recorded.
+///
+/// What stands in its place is a function of the same name and arguments that
+/// makes a [`Call`]. Awaited in a workflow, the call runs the body and is a
+/// checkpoint; anywhere else it is an error that says so.
+///
+/// ```
+/// # use workflow_runtime::{Failure, Result, step};
+/// # struct Gateway;
+/// # impl Gateway { async fn charge(&self, _: u64, _: String) -> std::io::Result<u32> { Ok(1) } }
+/// #[step(retry(attempts = 5, first = "200ms", max = "30s"), timeout = "10s")]
+/// async fn charge(#[state] gateway: &Gateway, cents: u64) -> Result<u32> {
+///     Ok(gateway.charge(cents, step::idempotency_key()).await?)
+/// }
+/// ```
+///
+/// # The function
+///
+/// It is `async`, free-standing and not generic, takes up to 12 owned arguments
+/// that serde can store, and returns a `Result`. Parameters marked `#[state]`
+/// are references to what the process holds ([`Builder::state`]) and no part of
+/// the call. The future must be `Send`.
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `name = ".."` | the name in the history; default: the function's |
+/// | `was = ".."`, `was = ["..", ".."]` | names it had before |
+/// | `retry(attempts = n, ..)` | attempts in all; without `retry`, one |
+/// | `retry(.., first = "200ms")` | wait after the first failed attempt; default 200 ms |
+/// | `retry(.., max = "30s")` | longest wait; default 30 s |
+/// | `retry(.., factor = 2)` | each wait is so many times the one before; default 2 |
+/// | `retry(.., jitter = 0.2)` | part of each wait that chance takes away; default 0.2 |
+/// | `retry(.., if = path)` | `fn(&E) -> bool`: whether an error is worth another attempt |
+/// | `timeout = "10s"` | bound of each attempt; default: none |
+/// | `crate = path` | where this crate is, if it was renamed |
+///
+/// Durations are a number and `ms`, `s`, `m`, `h` or `d`.
+///
+/// # Guarantees
+///
+/// The body runs at least once, and exactly one result is ever used. It is
+/// repeated only if it failed and `retry` allows it, or if the process died
+/// before the result was recorded. A panic and a timeout are failed attempts.
+/// The count of attempts goes on across restarts. A result that cannot be
+/// stored is a recorded failure, not a repetition.
+pub use workflow_macros::step;
+
+/// Makes an `async fn` a workflow: code that directs steps and survives
+/// restarts.
+///
+/// What stands in its place is a function of the same name and arguments that
+/// makes a [`Call`], to be given to [`Runtime::start`].
+///
+/// ```
+/// # use workflow_runtime::{Result, step, workflow};
+/// # use std::time::Duration;
+/// # #[step] async fn ship(order: u32) -> Result<()> { Ok(()) }
+/// #[workflow]
+/// async fn fulfil(order: u32) -> Result<()> {
+///     workflow::sleep(Duration::from_secs(3_600)).await;
+///     ship(order).await
+/// }
+/// ```
+///
+/// # The function
+///
+/// It is `async`, free-standing and not generic, takes up to 12 owned arguments
+/// that serde can store, and returns a `Result`. Its future need not be `Send`.
+/// It may depend on its arguments and on what it awaits, and on nothing else:
+/// see [`docs::determinism`].
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `name = ".."` | the name in the store; default: the function's. Unique in a program |
+/// | `was = ".."`, `was = ["..", ".."]` | names it had before: their runs go on |
+/// | `crate = path` | where this crate is, if it was renamed |
+///
+/// # Guarantees
+///
+/// The code may run many times and sees the same results in the same order each
+/// time. A panic is no outcome: the run is [blocked](Status::Blocked) with a
+/// report until a build that can continue it starts.
+pub use workflow_macros::workflow;

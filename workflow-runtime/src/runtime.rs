@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{Call, Definer, Definition, Outcome, Workflow};
-use crate::client::{Client, Handle, handle_of};
+use crate::call::{Call, Definer, Outcome, Workflow};
+use crate::client::{Client, ErrOf, Handle, OkOf, handle_of};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, WorkflowDefinition, WriterId};
@@ -51,6 +51,9 @@ pub struct Runtime {
     clock: Arc<dyn Clock>,
 }
 
+/// The handle of a run of `W`: typed by what `W` returns.
+type HandleOf<W> = Handle<OkOf<W>, ErrOf<W>>;
+
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Runtime").field("writer", &self.writer).finish_non_exhaustive()
@@ -63,7 +66,6 @@ impl Runtime {
     /// * `sqlite://shop.db`, `sqlite:///var/lib/shop.db`: a file, created if it
     ///   is not there, owned by one runtime at a time;
     /// * `memory:` keeps runs in memory; nothing survives the process.
-    #[must_use]
     pub fn builder(url: impl Into<String>) -> Builder {
         Builder::new(url.into())
     }
@@ -87,9 +89,7 @@ impl Runtime {
     pub fn start<W>(
         &self,
         call: Call<W>,
-    ) -> impl Future<
-        Output = Result<Handle<<W::Return as Outcome>::Ok, <W::Return as Outcome>::Err>, Error>,
-    > + use<W>
+    ) -> impl Future<Output = Result<HandleOf<W>, Error>> + use<W>
     where
         W: Workflow,
         W::Return: Outcome,
@@ -100,11 +100,7 @@ impl Runtime {
 
     /// The run of `workflow` that has that id, whether it exists or not:
     /// `runtime.handle(checkout, "order-1001")`.
-    pub fn handle<F, A, W>(
-        &self,
-        workflow: F,
-        id: impl Into<String>,
-    ) -> Handle<<W::Return as Outcome>::Ok, <W::Return as Outcome>::Err>
+    pub fn handle<F, A, W>(&self, workflow: F, id: impl Into<String>) -> HandleOf<W>
     where
         F: Definer<A, Definition = W>,
         W: Workflow,

@@ -114,7 +114,7 @@ impl<T, E> Handle<T, E> {
             workflow: record.workflow.to_string(),
             id: record.id.to_string(),
             started: record.created,
-            events: events.into_iter().map(for_people).collect(),
+            events: events.iter().map(for_people).collect(),
         })
     }
 
@@ -172,7 +172,7 @@ where
     }
 }
 
-fn for_people(event: Event) -> HistoryEvent {
+fn for_people(event: &Event) -> HistoryEvent {
     HistoryEvent {
         seq: event.seq,
         kind: event.kind.as_str().to_owned(),

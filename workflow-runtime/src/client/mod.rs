@@ -18,8 +18,8 @@ use crate::model::{Limits, RunRecord};
 use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Starts, Store};
 
 /// The value and the error of a workflow's result.
-type OkOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Ok;
-type ErrOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Err;
+pub(crate) type OkOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Ok;
+pub(crate) type ErrOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Err;
 
 /// What every handle shares.
 pub(crate) struct Client {

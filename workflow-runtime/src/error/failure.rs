@@ -88,7 +88,7 @@ struct Recorded {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     details: Option<serde_json::Value>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    source: Option<Box<Recorded>>,
+    source: Option<Box<Self>>,
 }
 
 fn yes() -> bool {

@@ -39,7 +39,6 @@ pub(crate) struct Tables {
 #[derive(Clone, Debug)]
 struct Run {
     start: Start,
-    writer: WriterId,
     end: Option<End>,
 }
 
@@ -107,7 +106,7 @@ impl Tables {
             && !self.runs.contains_key(&run)
         {
             self.ids.insert(Arc::clone(&start.id), run);
-            self.runs.insert(run, Run { start: start.clone(), writer, end: None });
+            self.runs.insert(run, Run { start: start.clone(), end: None });
             self.active.insert(run, Active { owner: Some(writer), due: start.at });
         }
         for event in &item.events {

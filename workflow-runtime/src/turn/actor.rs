@@ -45,7 +45,7 @@ pub(crate) enum Fate {
     /// Ended, durably.
     Ended(End),
     /// It left memory until it is due.
-    Parked(Timestamp),
+    Parked,
     /// Set aside, durably.
     Blocked,
     /// The workflow id belongs to another run; this one never was.
@@ -89,6 +89,16 @@ struct Sent {
     end: Option<End>,
     park: Option<Timestamp>,
     block: bool,
+}
+
+/// A row without its place in the history.
+struct Row {
+    kind: EventKind,
+    call: Option<CallId>,
+    name: Arc<str>,
+    payload: Option<Arc<str>>,
+    decided: Option<Arc<str>>,
+    at: Timestamp,
 }
 
 impl Actor {
@@ -194,7 +204,14 @@ impl Actor {
             let instance = self.instance.as_mut().ok_or(Fault::Gone)?;
             let turn = event.deliver(instance, at)?;
             let decided = self.stage(turn, at);
-            self.push(EventKind::Begun, None, "".into(), None, Some(decided), at);
+            self.push(Row {
+                kind: EventKind::Begun,
+                call: None,
+                name: "".into(),
+                payload: None,
+                decided: Some(decided),
+                at,
+            });
             if self.next.end.is_some() {
                 break;
             }
@@ -221,14 +238,16 @@ impl Actor {
         };
         let payload = (kind == EventKind::Step).then(|| Arc::clone(&outcome.text));
         let turn = instance.deliver(call, outcome, now);
+        let mut row =
+            Row { kind, call: Some(call), name: name.into(), payload, decided: None, at: now };
         match turn {
             Ok(turn) => {
-                let decided = self.stage(turn, now);
-                self.push(kind, Some(call), name.into(), payload, Some(decided), now);
+                row.decided = Some(self.stage(turn, now));
+                self.push(row);
             }
             Err(fault) => {
                 // The outcome is kept; a build that can go on delivers it.
-                self.push(kind, Some(call), name.into(), payload, None, now);
+                self.push(row);
                 self.block(&fault, now);
             }
         }
@@ -238,18 +257,19 @@ impl Actor {
     /// Keeps an outcome that arrives while the run is blocked.
     pub(crate) fn keep(&mut self, call: CallId, name: &str, outcome: &StepOutcome, now: Timestamp) {
         let (at, payload) = (now.max(self.last), Some(Arc::clone(&outcome.text)));
-        self.push(EventKind::Step, Some(call), name.into(), payload, None, at);
+        let name = name.into();
+        self.push(Row {
+            kind: EventKind::Step,
+            call: Some(call),
+            name,
+            payload,
+            decided: None,
+            at,
+        });
     }
 
-    fn push(
-        &mut self,
-        kind: EventKind,
-        call: Option<CallId>,
-        name: Arc<str>,
-        payload: Option<Arc<str>>,
-        decided: Option<Arc<str>>,
-        at: Timestamp,
-    ) {
+    fn push(&mut self, row: Row) {
+        let Row { kind, call, name, payload, decided, at } = row;
         let (seq, writer) = (self.next_seq, self.identity.writer);
         self.next_seq += 1;
         self.last = at;
@@ -362,14 +382,16 @@ impl Actor {
                 self.block(&Fault::Refused(reason), now);
                 Effects::default()
             }
-            other => lost(Fate::Lost(other)),
+            other @ (Answer::Conflict | Answer::MissingPredecessor | Answer::Refused(_)) => {
+                lost(Fate::Lost(other))
+            }
         }
     }
 
     fn committed(&self, sent: Sent) -> Effects {
         let fate = match (sent.end, sent.park) {
             (Some(end), _) => Some(Fate::Ended(end)),
-            (None, Some(due)) => Some(Fate::Parked(due)),
+            (None, Some(_)) => Some(Fate::Parked),
             (None, None) => sent.block.then_some(Fate::Blocked),
         };
         // A later turn may have dropped what this commit would start.

@@ -119,6 +119,15 @@ impl Worker {
     /// Takes nothing new, lets running steps end for up to `grace` and records
     /// their results; then stops. Cancels no workflow.
     pub(crate) async fn shut_down(mut self, grace: Duration) {
+        let drained = within(grace, self.drain()).await.is_some();
+        let threads = std::mem::take(&mut self.threads);
+        let (shared, engine) = (Arc::clone(&self.shared), self.engine.take());
+        let joined = tokio::task::spawn_blocking(move || stop(&shared, threads, engine)).await;
+        tell(drained, joined.is_ok());
+    }
+
+    /// Starts nothing more; waits until nothing runs and all is written.
+    fn drain(&self) -> impl Future<Output = ()> + use<> {
         let mut drained = Vec::with_capacity(self.shared.threads.len());
         for inbox in &self.shared.threads {
             let (told, is_drained) = oneshot::channel();
@@ -126,20 +135,11 @@ impl Worker {
                 drained.push(is_drained);
             }
         }
-        let all = async {
+        async move {
             for is_drained in drained {
                 // A thread that is gone has nothing to drain.
                 let _gone = is_drained.await;
             }
-        };
-        if within(grace, all).await.is_none() {
-            tracing::warn!("steps did not end within the grace period and will run again");
-        }
-        let threads = std::mem::take(&mut self.threads);
-        let (shared, engine) = (Arc::clone(&self.shared), self.engine.take());
-        let joined = tokio::task::spawn_blocking(move || stop(&shared, threads, engine)).await;
-        if let Err(error) = joined {
-            tracing::error!("the worker did not stop cleanly: {error}");
         }
     }
 }
@@ -147,6 +147,15 @@ impl Worker {
 #[expect(clippy::disallowed_methods, reason = "the grace period is real time")]
 async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(patience, future).await.ok()
+}
+
+fn tell(drained: bool, stopped: bool) {
+    if !drained {
+        tracing::warn!("steps did not end within the grace period and will run again");
+    }
+    if !stopped {
+        tracing::error!("the worker did not stop cleanly");
+    }
 }
 
 /// Ends the threads: first those that write, then the one that commits.

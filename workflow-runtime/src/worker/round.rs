@@ -165,13 +165,7 @@ impl WorkflowThread {
     }
 
     /// An attempt ended: another follows, or its outcome is delivered.
-    pub(super) fn ended(
-        &mut self,
-        ticket: Ticket,
-        run: &mut Run,
-        call: CallId,
-        ended: StepRun,
-    ) -> bool {
+    pub(super) fn ended(&mut self, run: &mut Run, call: CallId, ended: StepRun) -> bool {
         let Some(step) = run.steps.get_mut(&call) else { return Self::stays(run) };
         let StepRun { outcome, failed } = ended;
         let again = failed.filter(|failed| failed.retryable && !run.actor.is_blocked());
@@ -259,7 +253,7 @@ impl WorkflowThread {
     fn conclude(&mut self, ticket: Ticket, run: &mut Run, fate: Fate) -> bool {
         match fate {
             Fate::Ended(end) => self.shared.endings.tell(ticket.run, end),
-            Fate::Parked(_) => self.shared.claim.notify_one(),
+            Fate::Parked => self.shared.claim.notify_one(),
             Fate::Blocked => return Self::stays(run),
             Fate::Taken(holder) => Self::accept(run, Ok(Accepted::Taken(holder))),
             Fate::Refused(reason) => {

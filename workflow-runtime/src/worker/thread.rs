@@ -27,7 +27,8 @@ pub(super) struct WorkflowThread {
     pub(super) shared: Arc<Shared>,
     pub(super) index: usize,
     launcher: Launcher,
-    runs: Vec<Option<Run>>,
+    /// Boxed: a run changes hands with every message.
+    runs: Vec<Option<Box<Run>>>,
     free: Vec<usize>,
     /// When which slot has something to do, without a message.
     alarms: BTreeSet<(Timestamp, usize)>,
@@ -95,10 +96,10 @@ impl WorkflowThread {
             Message::Recover(stored) => self.recover(&stored),
             Message::Damaged(run, damage) => self.damaged(run, damage),
             Message::Ended(ticket, call, attempt) => {
-                self.with(ticket, |thread, run| thread.ended(ticket, run, call, attempt));
+                self.with(ticket, |thread, run| thread.ended(run, call, attempt));
             }
             Message::Spawned(ticket, call, task) => {
-                let held = self.runs.get_mut(ticket.slot).and_then(Option::as_mut);
+                let held = self.runs.get_mut(ticket.slot).and_then(Option::as_deref_mut);
                 match held.filter(|run| run.actor.run() == ticket.run) {
                     Some(run) => Self::spawned(run, call, task),
                     None => task.abort(),
@@ -123,7 +124,7 @@ impl WorkflowThread {
             self.runs.push(None);
             self.runs.len() - 1
         });
-        self.runs[slot] = Some(run);
+        self.runs[slot] = Some(Box::new(run));
         self.ticket(slot, number)
     }
 
@@ -193,10 +194,8 @@ impl WorkflowThread {
         if !self.draining || self.drain.is_none() {
             return;
         }
-        let quiet = |run: &Run| run.actor.is_idle() && !run.is_busy();
-        if self.runs.iter().flatten().all(quiet)
-            && let Some(told) = self.drain.take()
-        {
+        let is_quiet = self.runs.iter().flatten().all(|run| run.actor.is_idle() && !run.is_busy());
+        if is_quiet && let Some(told) = self.drain.take() {
             // Who asked may have given up.
             let _gone = told.send(());
         }

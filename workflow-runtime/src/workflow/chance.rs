@@ -49,7 +49,6 @@ mod sealed {
         fn from_bytes(bytes: Self::Bytes) -> Self;
     }
 }
-use sealed::Sealed as _;
 
 macro_rules! integers {
     ($($integer:ty)*) => {$(
@@ -80,7 +79,7 @@ impl sealed::Sealed for f64 {
         let bits = u64::from_le_bytes(bytes) >> 11;
         // 53 bits fit a double exactly.
         let (high, low) = ((bits >> 32) as u32, bits as u32);
-        (f64::from(high) * 4_294_967_296.0 + f64::from(low)) / 9_007_199_254_740_992.0
+        (Self::from(high) * 4_294_967_296.0 + Self::from(low)) / 9_007_199_254_740_992.0
     }
 }
 
@@ -91,7 +90,7 @@ impl sealed::Sealed for f32 {
     fn from_bytes(bytes: Self::Bytes) -> Self {
         let bits = u32::from_le_bytes(bytes) >> 8;
         let (high, low) = ((bits >> 16) as u16, bits as u16);
-        (f32::from(high) * 65_536.0 + f32::from(low)) / 16_777_216.0
+        (Self::from(high) * 65_536.0 + Self::from(low)) / 16_777_216.0
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) struct TestCall {
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "programs read better")]
 pub(super) fn step(name: &'static str, args: impl ToString) -> TestCall {
     let args = serde_json::to_string(&[args.to_string()]).unwrap().into();
     TestCall { place: Place::default(), name, args, timer_ms: None, at: Location::caller() }

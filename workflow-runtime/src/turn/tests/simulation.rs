@@ -50,7 +50,6 @@ impl Rng {
 /// A run in the memory of one process.
 struct Held {
     actor: Actor,
-    program: Program,
     running: BTreeSet<CallId>,
     backing_off: BTreeSet<CallId>,
     timers: BTreeMap<CallId, Timestamp>,
@@ -147,7 +146,7 @@ impl World {
         take_trace();
         let info = Self::info(run, id);
         let actor = Actor::start(info, Self::identity(writer), "[]".into(), Ok(program()), now);
-        let held = Held::new(actor, program, take_trace(), self.next_life());
+        let held = Held::new(actor, take_trace(), self.next_life());
         self.programs.insert(run, program);
         self.ids.insert(run, id.to_owned());
         self.processes[process].runs.insert(run, held);
@@ -163,7 +162,7 @@ impl World {
         let info = Self::info(run, &stored.record.id);
         let actor = Actor::recover(info, Self::identity(writer), stored, Ok(program()), now);
         assert!(!actor.is_blocked(), "unchanged code was blocked: it replays otherwise");
-        let mut held = Held::new(actor, program, take_trace(), self.next_life());
+        let mut held = Held::new(actor, take_trace(), self.next_life());
         for failed in &stored.failed_attempts {
             held.attempts.insert(failed.call, failed.attempt);
         }
@@ -174,7 +173,7 @@ impl World {
             .into_iter()
             .filter_map(|call| match held.actor.call(call)?.target {
                 Target::Timer { due } if due <= now => Some((due, call)),
-                _ => None,
+                Target::Timer { .. } | Target::Step { .. } => None,
             })
             .collect();
         due.sort_unstable();
@@ -285,9 +284,7 @@ impl World {
                     assert_eq!(before, outcome, "run {run} ended twice, differently");
                 }
             }
-            Some(Fate::Parked(_) | Fate::Taken(_)) => {
-                drop(self.processes[process].runs.remove(&run))
-            }
+            Some(Fate::Parked | Fate::Taken(_)) => drop(self.processes[process].runs.remove(&run)),
             Some(Fate::Lost(_)) => {
                 self.processes[process].runs.remove(&run);
                 self.reload(process, run);
@@ -426,11 +423,8 @@ impl World {
             30..70 => self.progress(process),
             70..90 => self.now += i64::try_from(self.rng.below(12)).unwrap(),
             90..94 => self.park(process),
-            94..99 => {
-                if !self.processes[process].zombie {
-                    self.claim(process);
-                }
-            }
+            94..99 if !self.processes[process].zombie => self.claim(process),
+            94..99 => {}
             _ if self.faults && !self.processes[process].zombie => self.replace(process),
             _ => {}
         }
@@ -509,10 +503,9 @@ impl World {
 }
 
 impl Held {
-    fn new(actor: Actor, program: Program, trace: Vec<String>, life: u64) -> Self {
+    fn new(actor: Actor, trace: Vec<String>, life: u64) -> Self {
         Self {
             actor,
-            program,
             running: BTreeSet::new(),
             backing_off: BTreeSet::new(),
             timers: BTreeMap::new(),
@@ -563,7 +556,7 @@ fn simulate(seed: u64, faults: bool, log: Rc<RefCell<Vec<String>>>) {
 
 fn run_seed(seed: u64) {
     let log = Rc::new(RefCell::new(Vec::new()));
-    let faults = seed % 4 != 0;
+    let faults = !seed.is_multiple_of(4);
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         simulate(seed, faults, Rc::clone(&log));
     }));

@@ -1,0 +1,11 @@
+use workflow_runtime::step;
+
+#[step]
+async fn charge(cents: u64) -> ! {
+    let _ = cents;
+    loop {}
+}
+
+fn main() {
+    let _exists = charge;
+}

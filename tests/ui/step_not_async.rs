@@ -1,0 +1,10 @@
+use workflow_runtime::{Result, step};
+
+#[step]
+fn charge(cents: u64) -> Result<u64> {
+    Ok(cents)
+}
+
+fn main() {
+    let _exists = charge;
+}

@@ -1,0 +1,10 @@
+use workflow_runtime::step;
+
+#[step]
+async fn charge(cents: u64) {
+    let _ = cents;
+}
+
+fn main() {
+    let _exists = charge;
+}

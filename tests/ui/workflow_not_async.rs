@@ -1,0 +1,10 @@
+use workflow_runtime::{Result, workflow};
+
+#[workflow]
+pub fn checkout(cents: u64) -> Result<u64> {
+    Ok(cents)
+}
+
+fn main() {
+    let _exists = checkout;
+}

@@ -1,5 +1,7 @@
 //! Starting, finding, attaching.
 
+#![allow(clippy::disallowed_types, reason = "a hash map is written in another order each time")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -46,9 +46,9 @@ async fn none() -> Result<u8> {
     Ok(7)
 }
 
-#[must_use]
+#[must_use = "a letter"]
 #[step(name = "mail it", timeout = "1.5s")]
-#[allow(clippy::unused_async)]
+#[allow(clippy::unused_async, reason = "attributes are carried")]
 async fn mails(
     #[state] mailer: &dyn Mailer,
     #[state] _world: &World,
@@ -64,7 +64,7 @@ struct Point {
 }
 
 #[step]
-#[allow(clippy::too_many_arguments)]
+#[allow(clippy::too_many_arguments, reason = "attributes are carried")]
 async fn many(
     mut a: u8,
     (b, c): (u8, u8),

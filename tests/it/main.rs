@@ -1,5 +1,13 @@
 //! The integration tests: one binary.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on is over"
+)]
+
 mod client;
 mod crash;
 mod deploy;

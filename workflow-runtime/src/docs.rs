@@ -5,3 +5,8 @@ pub mod durability {}
 
 #[doc = include_str!("../docs/determinism.md")]
 pub mod determinism {}
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub mod readme {}

@@ -6,7 +6,7 @@
 //! `#[workflow]`. The runtime records each step's result; after a crash the
 //! workflow is replayed from these records, and no recorded step runs again.
 //!
-//! ```
+//! ```standalone_crate
 //! use workflow_runtime::{Result, Runtime, step, workflow};
 //!
 //! #[step(retry(attempts = 5, first = "200ms"), timeout = "10s")]
@@ -100,8 +100,8 @@ pub use uuid::Uuid;
 /// makes a [`Call`]. Awaited in a workflow, the call runs the body and is a
 /// checkpoint; anywhere else it is an error that says so.
 ///
-/// ```
-/// # use workflow_runtime::{Failure, Result, step};
+/// ```standalone_crate
+/// # use workflow_runtime::{Result, step};
 /// # struct Gateway;
 /// # impl Gateway { async fn charge(&self, _: u64, _: String) -> std::io::Result<u32> { Ok(1) } }
 /// #[step(retry(attempts = 5, first = "200ms", max = "30s"), timeout = "10s")]

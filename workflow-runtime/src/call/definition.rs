@@ -40,7 +40,7 @@ pub trait Definition: Sized + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a step",
     label = "this works on calls of `#[step]` functions only",
-    note = "a workflow is started: `runtime.start(call)`; its call has `.id(..)` instead"
+    note = "a workflow is started with `runtime.start(call)`; this version awaits none in another"
 )]
 pub trait Step: Definition {
     #[doc(hidden)]

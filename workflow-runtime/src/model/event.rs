@@ -26,6 +26,7 @@ impl EventKind {
         }
     }
 
+    #[cfg(feature = "sqlite")]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         [Self::Begun, Self::Step, Self::Timer].into_iter().find(|kind| kind.as_str() == text)
     }

@@ -50,6 +50,7 @@ pub(crate) struct End {
     pub(crate) ok: bool,
     /// JSON: the result.
     pub(crate) output: Arc<str>,
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "kept by SQL stores"))]
     pub(crate) at: Timestamp,
 }
 
@@ -60,6 +61,7 @@ pub(crate) struct Block {
     pub(crate) build: Arc<str>,
     /// JSON of a `Blocked`.
     pub(crate) report: Arc<str>,
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "kept by SQL stores"))]
     pub(crate) at: Timestamp,
 }
 

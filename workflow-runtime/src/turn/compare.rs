@@ -150,7 +150,7 @@ impl fmt::Display for Mismatch {
         let width = |line: &Line| line.recorded.as_deref().unwrap_or(nothing).chars().count();
         let wide = self.lines.iter().map(width).max().unwrap_or(0).max("recorded".len());
         if !self.lines.is_empty() {
-            writeln!(f, "\n             {:<wide$}   this code", "recorded")?;
+            writeln!(f, "\n               {:<wide$}   this code", "recorded")?;
         }
         for line in &self.lines {
             let mark = if line.same { ' ' } else { '!' };

@@ -6,5 +6,5 @@ async fn charge(card: impl ToString) -> Result<String> {
 }
 
 fn main() {
-    let _exists = charge;
+    drop(charge(1_u8));
 }

@@ -87,7 +87,7 @@ pub mod docs;
 pub use call::{
     Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
 };
-pub use client::{Handle, RunResult};
+pub use client::{Handle, RunResult, Starting};
 pub use clock::Timestamp;
 pub use error::{BoxError, Error, ErrorKind, Failure, FailureKind, Result};
 pub use model::{Blocked, BlockedKind, History, HistoryEvent, RetryPolicy, Status};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::call::{Call, Definer, Outcome, Workflow};
-use crate::client::{Client, ErrOf, Handle, OkOf, handle_of};
+use crate::client::{Client, ErrOf, Handle, OkOf, Starting, handle_of};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, WorkflowDefinition, WriterId};
@@ -86,16 +86,12 @@ impl Runtime {
     ///
     /// Dropped, the run may be started or not; starting it again under the same
     /// id finds out.
-    pub fn start<W>(
-        &self,
-        call: Call<W>,
-    ) -> impl Future<Output = Result<HandleOf<W>, Error>> + use<W>
+    pub fn start<W>(&self, call: Call<W>) -> Starting<OkOf<W>, ErrOf<W>>
     where
         W: Workflow,
         W::Return: Outcome,
     {
-        let client = Arc::clone(&self.client);
-        async move { client.start(call).await }
+        self.client.start(call)
     }
 
     /// The run of `workflow` that has that id, whether it exists or not:

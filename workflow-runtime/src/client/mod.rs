@@ -3,7 +3,10 @@
 mod handle;
 mod outcome;
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
@@ -21,6 +24,24 @@ use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Starts, Store};
 pub(crate) type OkOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Ok;
 pub(crate) type ErrOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Err;
 
+/// A start on its way: see [`Runtime::start`](crate::Runtime::start).
+#[must_use = "a run is started when this is awaited"]
+pub struct Starting<T, E>(Pin<Box<dyn Future<Output = Result<Handle<T, E>, Error>> + Send>>);
+
+impl<T, E> fmt::Debug for Starting<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Starting")
+    }
+}
+
+impl<T, E> Future for Starting<T, E> {
+    type Output = Result<Handle<T, E>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
 /// What every handle shares.
 pub(crate) struct Client {
     pub(crate) store: Arc<dyn Store>,
@@ -32,10 +53,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Starts a run, or finds the one that has its id.
-    pub(crate) async fn start<W>(
-        self: &Arc<Self>,
-        call: Call<W>,
-    ) -> Result<Handle<OkOf<W>, ErrOf<W>>, Error>
+    pub(crate) fn start<W>(self: &Arc<Self>, call: Call<W>) -> Starting<OkOf<W>, ErrOf<W>>
     where
         W: Workflow,
         W::Return: Outcome,
@@ -47,7 +65,8 @@ impl Client {
             Error::new(ErrorKind::Configuration, "a call that was awaited cannot be started")
         });
         let args = args.and_then(|args| self.encode::<W>(&args));
-        self.start_encoded::<W>(id, args?).await
+        let client = Arc::clone(self);
+        Starting(Box::pin(async move { client.start_encoded::<W>(id, args?).await }))
     }
 
     fn encode<W: Workflow>(&self, args: &W::Args) -> Result<Arc<str>, Error> {

@@ -11,7 +11,17 @@ use crate::error::{Error, ErrorKind};
 /// The lock, held until dropped.
 #[derive(Debug)]
 pub(super) struct Owner {
-    _file: File,
+    file: File,
+}
+
+impl Drop for Owner {
+    /// Unlocks rather than only closing: a child that was forked at this very
+    /// moment holds a copy of the descriptor until it executes its program.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!("the lock of the database was not given back: {error}");
+        }
+    }
 }
 
 impl Owner {
@@ -25,7 +35,7 @@ impl Owner {
         let options = File::options().create(true).truncate(false).write(true).open(&beside);
         let file = options.map_err(cannot)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(TryLockError::WouldBlock) => Err(Error::new(
                 ErrorKind::Owned,
                 format!(

@@ -93,6 +93,7 @@ fn sql_stands_in_files_and_reads_no_clock() {
 /// Tests may use every layer: the simulation runs the reference store.
 fn is_test(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == "tests")
+        || path.file_stem().is_some_and(|name| name == "tests" || name == "conformance")
 }
 
 fn layer(module: &str) -> Option<usize> {

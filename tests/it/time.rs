@@ -165,3 +165,65 @@ fn workflow_functions_say_where_they_work() {
         assert!(text.contains("works inside a `#[workflow]` only"), "{text}");
     }
 }
+
+/// Counts what workflows of this file say through `tracing`.
+struct Listener;
+
+static HEARD: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+
+struct Message(String);
+
+impl tracing::field::Visit for Message {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        if field.name() == "message" {
+            self.0 = format!("{value:?}");
+        }
+    }
+}
+
+impl tracing::Subscriber for Listener {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "talkative"
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        HEARD.lock().unwrap().push(message.0);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[workflow]
+async fn talkative() -> Result<()> {
+    tracing::info!(target: "talkative", "begins");
+    for round in 0..3 {
+        echo(round.to_string()).await?;
+        tracing::info!(target: "talkative", "round {round}");
+        workflow::sleep(Duration::from_millis(60)).await;
+    }
+    tracing::info!(target: "talkative", "ends");
+    Ok(())
+}
+
+#[tokio::test]
+async fn tracing_is_silent_while_a_history_is_replayed() {
+    tracing::subscriber::set_global_default(Listener).unwrap();
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    // Parked in every sleep: replayed three times.
+    let runtime = builder(&place, &world).park_after(Duration::ZERO).build().await.unwrap();
+    runtime.start(talkative()).await.unwrap().result().await.unwrap();
+    let heard = HEARD.lock().unwrap().clone();
+    assert_eq!(heard, ["begins", "round 0", "round 1", "round 2", "ends"]);
+}

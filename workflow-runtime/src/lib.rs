@@ -60,6 +60,10 @@
 //!
 //! `memory:` works without any.
 
+// The tests of the crate use the macros as users do.
+#[cfg(test)]
+extern crate self as workflow_runtime;
+
 mod call;
 mod client;
 mod clock;

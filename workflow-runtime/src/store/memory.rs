@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use super::{Counter, Loaded, MAX_ID, Store};
+use super::{Counter, Loaded, Store, refusal};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::model::{
@@ -64,8 +64,14 @@ impl Tables {
 
     /// The answer, if the item must not go in.
     fn check(&self, item: &Item) -> Option<Answer> {
+        if let Some(refused) = refusal(item) {
+            return Some(refused);
+        }
         if let Some(start) = &item.start {
-            return self.check_start(item, start);
+            return match self.ids.get(&start.id) {
+                Some(run) if *run != item.run => Some(Answer::Taken(*run)),
+                Some(_) | None => None,
+            };
         }
         let Some(run) = self.runs.get(&item.run) else { return Some(Answer::MissingPredecessor) };
         if let Some(first) = item.events.first() {
@@ -84,19 +90,6 @@ impl Tables {
             Some(None) => None,
             Some(Some(owner)) if owner == item.writer => None,
             Some(Some(_)) | None => Some(Answer::Conflict),
-        }
-    }
-
-    fn check_start(&self, item: &Item, start: &Start) -> Option<Answer> {
-        if start.id.is_empty() || start.id.len() > MAX_ID {
-            let found = start.id.len();
-            return Some(Answer::Refused(format!(
-                "a workflow id has 1 to {MAX_ID} bytes, and this one {found}"
-            )));
-        }
-        match self.ids.get(&start.id) {
-            Some(run) if *run != item.run => Some(Answer::Taken(*run)),
-            Some(_) | None => None,
         }
     }
 

@@ -32,6 +32,28 @@ use crate::model::{Answer, Event, Item, RunId, RunRecord, StoredRun, WriterId};
 /// Longest workflow id, in bytes.
 pub(crate) const MAX_ID: usize = 512;
 
+/// Most text of one item, in bytes: what a turn decided, and its event.
+pub(crate) const MAX_ITEM: usize = 64 << 20;
+
+/// Why no store takes the item, if none does.
+pub(crate) fn refusal(item: &Item) -> Option<Answer> {
+    if let Some(start) = &item.start
+        && (start.id.is_empty() || start.id.len() > MAX_ID)
+    {
+        let found = start.id.len();
+        return Some(Answer::Refused(format!(
+            "a workflow id has 1 to {MAX_ID} bytes, and this one {found}"
+        )));
+    }
+    let weight = item.weight();
+    (weight > MAX_ITEM).then(|| {
+        Answer::Refused(format!(
+            "one turn may write {MAX_ITEM} bytes, and this one would write {weight}: make fewer \
+             calls at once, or pass references to large data"
+        ))
+    })
+}
+
 /// A counter that never gives a number twice.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Counter {

@@ -6,6 +6,8 @@ mod launch;
 mod message;
 mod round;
 mod run;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::sync::Arc;

@@ -4,6 +4,8 @@ mod batch;
 mod open;
 mod owner;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::path::PathBuf;
@@ -12,7 +14,7 @@ use async_trait::async_trait;
 use sqlx::sqlite::{SqliteConnection, SqlitePool};
 use tokio::sync::Mutex;
 
-use super::{Counter, Damage, Loaded, MAX_ID, Store};
+use super::{Counter, Damage, Loaded, Store, refusal};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{Answer, Event, Item, RunId, RunRecord, WriterId};

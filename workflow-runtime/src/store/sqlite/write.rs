@@ -4,7 +4,7 @@ use futures_util::TryStreamExt as _;
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, Either, Executor as _};
 
-use super::{MAX_ID, Texts, batch, unavailable};
+use super::{Texts, batch, refusal, unavailable};
 use crate::error::Error;
 use crate::model::{Answer, Item};
 
@@ -18,6 +18,26 @@ pub(super) async fn commit(
     texts: &mut Texts,
     items: &[Item],
 ) -> Result<Vec<Answer>, Error> {
+    let refused: Vec<_> = items.iter().map(refusal).collect();
+    if refused.iter().all(Option::is_none) {
+        return commit_together(connection, texts, items).await;
+    }
+    let good = items.iter().zip(&refused).filter(|(_, refused)| refused.is_none());
+    let good: Vec<Item> = good.map(|(item, _)| item.clone()).collect();
+    let mut answers = commit_together(connection, texts, &good).await?.into_iter();
+    // One answer for each good item, in order.
+    let answer = |refused: Option<Answer>| refused.or_else(|| answers.next());
+    Ok(refused.into_iter().filter_map(answer).collect())
+}
+
+async fn commit_together(
+    connection: &mut SqliteConnection,
+    texts: &mut Texts,
+    items: &[Item],
+) -> Result<Vec<Answer>, Error> {
+    if items.is_empty() {
+        return Ok(Vec::new());
+    }
     match execute(connection, texts, items).await {
         Ok(true) => Ok(vec![Answer::Committed; items.len()]),
         Ok(false) => verify(connection, items).await,
@@ -39,23 +59,13 @@ async fn split(
     items: &[Item],
     reason: String,
 ) -> Result<Vec<Answer>, Error> {
-    if let [item] = items {
-        return Ok(vec![Answer::Refused(explain(item, reason))]);
+    if items.len() == 1 {
+        return Ok(vec![Answer::Refused(reason)]);
     }
     let (left, right) = items.split_at(items.len() / 2);
-    let mut answers = Box::pin(commit(connection, texts, left)).await?;
-    answers.extend(Box::pin(commit(connection, texts, right)).await?);
+    let mut answers = Box::pin(commit_together(connection, texts, left)).await?;
+    answers.extend(Box::pin(commit_together(connection, texts, right)).await?);
     Ok(answers)
-}
-
-fn explain(item: &Item, reason: String) -> String {
-    match &item.start {
-        Some(start) if start.id.is_empty() || start.id.len() > MAX_ID => {
-            let found = start.id.len();
-            format!("a workflow id has 1 to {MAX_ID} bytes, and this one {found}")
-        }
-        _ => reason,
-    }
 }
 
 /// Runs the whole transaction. True: every item is in.

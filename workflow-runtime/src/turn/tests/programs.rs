@@ -26,10 +26,32 @@ pub(super) const SHAPES: &[(&str, Program)] = &[
     ("semaphore", semaphore),
 ];
 
+/// What a deploy makes of a program: a small change, or another program.
+pub(super) fn changed(program: Program) -> Program {
+    if std::ptr::fn_addr_eq(program, sequence as Program) {
+        return sequence_changed;
+    }
+    let at = SHAPES.iter().position(|(_, shape)| std::ptr::fn_addr_eq(*shape, program));
+    SHAPES[at.map_or(0, |at| (at + 1) % SHAPES.len())].1
+}
+
 fn sequence() -> WorkflowFuture {
     workflow(async {
         let mut last = String::new();
         for n in 0..4 {
+            last = step("s", format!("{n}{last}")).await;
+            trace(last.clone());
+        }
+        last
+    })
+}
+
+/// `sequence` after a change: its third step gets another argument.
+fn sequence_changed() -> WorkflowFuture {
+    workflow(async {
+        let mut last = String::new();
+        for n in 0..4 {
+            let n = if n == 2 { 20 } else { n };
             last = step("s", format!("{n}{last}")).await;
             trace(last.clone());
         }

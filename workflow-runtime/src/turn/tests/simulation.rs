@@ -1,6 +1,6 @@
 //! Many workers, one store, everything goes wrong, in an order made from a
 //! seed: lost replies, lost requests, crashes, zombies, races for one id,
-//! parked runs, failed attempts. The real actors and the reference store run;
+//! parked runs, failed attempts, deploys of changed code. The real actors and the reference store run;
 //! only the world around them is made up.
 //!
 //! `SIM_SEEDS=100000 cargo test -p workflow-runtime simulation` runs more;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::programs::{Program, SHAPES};
+use super::programs::{Program, SHAPES, changed};
 use super::{result_of, take_trace};
 use crate::clock::Timestamp;
 use crate::model::CallId;
@@ -83,6 +83,7 @@ struct World {
     processes: Vec<Process>,
     next_writer: i64,
     lives: u64,
+    next_run: i64,
     programs: BTreeMap<RunId, Program>,
     ids: BTreeMap<RunId, String>,
     effects: BTreeMap<(RunId, CallId), Effect>,
@@ -102,6 +103,7 @@ impl World {
             processes: Vec::new(),
             next_writer: 1,
             lives: 0,
+            next_run: 100,
             programs: BTreeMap::new(),
             ids: BTreeMap::new(),
             effects: BTreeMap::new(),
@@ -154,9 +156,55 @@ impl World {
     }
 
     fn recover(&mut self, process: usize, stored: &StoredRun) {
+        let program = self.programs[&stored.record.run];
+        // A zombie with the old code would write an old history under the new.
+        let alone = self.processes.iter().all(|held| !held.runs.contains_key(&stored.record.run));
+        if self.faults
+            && alone
+            && self.rng.percent(15)
+            && self.deploy(process, stored, changed(program))
+        {
+            return;
+        }
+        self.recover_with(process, stored, program);
+    }
+
+    /// Changed code meets the run. True: it cannot go on, and sets the run
+    /// aside; nothing was started. Else the run is one of the changed code now.
+    fn deploy(&mut self, process: usize, stored: &StoredRun, program: Program) -> bool {
+        let (run, now) = (stored.record.run, self.clock());
+        let identity =
+            Identity { build: "b2".into(), ..Self::identity(self.processes[process].writer) };
+        let info = Self::info(run, &stored.record.id);
+        take_trace();
+        let mut actor = Actor::recover(info, identity, stored, Ok(program()), now);
+        if !actor.is_blocked() {
+            self.programs.insert(run, program);
+            return false;
+        }
+        self.note(|| format!("changed code is refused by run {run}"));
+        assert!(actor.frontier().is_empty(), "a blocked run starts something");
+        let item = actor.flush().unwrap();
+        assert!(item.events.is_empty(), "a refused run writes no history");
+        let answer = self.tables.commit(&[item]).remove(0);
+        let effects = actor.answered(answer, now);
+        assert!(effects.launch.is_empty(), "a blocked run starts something");
+        match effects.fate {
+            // The old code is deployed again.
+            Some(Fate::Blocked) => {
+                self.tables.seize(run, self.processes[process].writer, now);
+                let stored = self.tables.load(run).unwrap();
+                assert!(stored.record.open.as_ref().unwrap().blocked.is_some());
+                self.recover_with(process, &stored, self.programs[&run]);
+            }
+            other => panic!("blocking was answered by {other:?}"),
+        }
+        true
+    }
+
+    fn recover_with(&mut self, process: usize, stored: &StoredRun, program: Program) {
         let (run, now) = (stored.record.run, self.clock());
         let writer = self.processes[process].writer;
-        let program = self.programs[&run];
         self.note(|| format!("recover run {run} by {writer} at {} events", stored.history.len()));
         take_trace();
         let info = Self::info(run, &stored.record.id);
@@ -284,7 +332,11 @@ impl World {
                     assert_eq!(before, outcome, "run {run} ended twice, differently");
                 }
             }
-            Some(Fate::Parked | Fate::Taken(_)) => drop(self.processes[process].runs.remove(&run)),
+            Some(Fate::Parked) => drop(self.processes[process].runs.remove(&run)),
+            Some(Fate::Taken(holder)) => {
+                self.processes[process].runs.remove(&run);
+                self.adopt(process, holder);
+            }
             Some(Fate::Lost(_)) => {
                 self.processes[process].runs.remove(&run);
                 self.reload(process, run);
@@ -298,6 +350,19 @@ impl World {
     fn reload(&mut self, process: usize, run: RunId) {
         let stored = self.tables.load(run).unwrap();
         if stored.record.end.is_none() && !self.processes[process].zombie {
+            self.recover(process, &stored);
+        }
+    }
+
+    /// The id belongs to a run that perhaps only a zombie has: take it over.
+    fn adopt(&mut self, process: usize, run: RunId) {
+        let mut living = self.processes.iter().filter(|process| !process.zombie);
+        let held = living.any(|process| process.runs.contains_key(&run));
+        let stored = self.tables.load(run).unwrap();
+        let owned = stored.record.open.as_ref().is_some_and(|open| open.owned);
+        if owned && !held && !self.processes[process].zombie {
+            let (writer, now) = (self.processes[process].writer, self.clock());
+            self.tables.seize(run, writer, now);
             self.recover(process, &stored);
         }
     }
@@ -402,7 +467,8 @@ impl World {
                 None => {
                     // Never accepted: whoever started it starts it again.
                     let (program, id) = (self.programs[&run], self.ids[&run].clone());
-                    self.start(new, run, &id, program);
+                    self.next_run += 1;
+                    self.start(new, RunId(self.next_run), &id, program);
                 }
             }
         }

@@ -26,7 +26,9 @@ pub(crate) type ErrOf<W> = <<W as crate::call::Definition>::Return as Outcome>::
 
 /// A start on its way: see [`Runtime::start`](crate::Runtime::start).
 #[must_use = "a run is started when this is awaited"]
-pub struct Starting<T, E>(Pin<Box<dyn Future<Output = Result<Handle<T, E>, Error>> + Send>>);
+pub struct Starting<T, E>(Start<T, E>);
+
+type Start<T, E> = Pin<Box<dyn Future<Output = Result<Handle<T, E>, Error>> + Send>>;
 
 impl<T, E> fmt::Debug for Starting<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -166,7 +166,8 @@ impl World {
         {
             return;
         }
-        self.recover_with(process, stored, program);
+        // The changed code, if it could go on with the run.
+        self.recover_with(process, stored, self.programs[&stored.record.run]);
     }
 
     /// Changed code meets the run. True: it cannot go on, and sets the run

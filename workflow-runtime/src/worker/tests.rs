@@ -30,7 +30,7 @@ impl Store for Flaky {
     async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
         let lost = || Err(Error::new(ErrorKind::Unavailable, "the line is dead"));
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
-        if number < self.down || number % 3 == 0 {
+        if number < self.down || number.is_multiple_of(3) {
             return lost();
         }
         let answers = self.inner.commit(items).await;

@@ -123,6 +123,15 @@ async fn what_does_not_exist_is_said_to_be_missing() {
 }
 
 #[tokio::test]
+async fn a_handle_sees_no_run_of_another_workflow() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = runtime(&place, &world).await;
+    runtime.start(sum(1, 2).id("s")).await.unwrap().result().await.unwrap();
+    let failure = runtime.handle(gated, "s").result().await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::NotFound);
+}
+
+#[tokio::test]
 async fn a_wait_can_be_bounded_and_the_run_goes_on() {
     let (place, world) = (Place::new(), Arc::<World>::default());
     let runtime = runtime(&place, &world).await;

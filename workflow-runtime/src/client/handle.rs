@@ -7,7 +7,7 @@ use super::outcome::RunResult;
 use super::{Client, ErrOf, OkOf};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
-use crate::model::{Blocked, Event, History, HistoryEvent, RunId, RunRecord, Status};
+use crate::model::{Blocked, Event, History, HistoryEvent, Named, RunId, RunRecord, Status};
 use crate::store::Ending;
 
 /// A run, by its id. Typed by what it returns, as `Result` is:
@@ -17,7 +17,7 @@ use crate::store::Ending;
 pub struct Handle<T, E = Failure> {
     client: Arc<Client>,
     id: Arc<str>,
-    workflow: &'static str,
+    named: &'static Named,
     /// Where its end will be told, if it was started here.
     ending: Option<(RunId, Arc<Ending>)>,
     decode: fn(&str) -> Result<Result<T, E>, String>,
@@ -29,7 +29,7 @@ impl<T, E> Clone for Handle<T, E> {
         Self {
             client: Arc::clone(&self.client),
             id: Arc::clone(&self.id),
-            workflow: self.workflow,
+            named: self.named,
             ending: self.ending.clone(),
             decode: self.decode,
             fail: self.fail,
@@ -39,7 +39,7 @@ impl<T, E> Clone for Handle<T, E> {
 
 impl<T, E> fmt::Debug for Handle<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Handle({} {})", self.workflow, self.id)
+        write!(f, "Handle({} {})", self.named.name, self.id)
     }
 }
 
@@ -124,11 +124,13 @@ impl<T, E> Handle<T, E> {
     }
 
     pub(super) async fn find(&self) -> Result<Option<RunRecord>, Error> {
-        self.client.store.find(&self.id).await
+        // A run of another workflow under this id is none of ours.
+        let found = self.client.store.find(&self.id).await?;
+        Ok(found.filter(|record| self.named.is_called(&record.workflow)))
     }
 
     pub(super) fn not_found(&self) -> String {
-        format!("there is no run `{}` of `{}`", self.id, self.workflow)
+        format!("there is no run `{}` of `{}`", self.id, self.named.name)
     }
 
     pub(super) fn started_here(&self) -> Option<Arc<Ending>> {
@@ -162,7 +164,7 @@ where
     Handle {
         client: Arc::clone(client),
         id,
-        workflow: W::NAME,
+        named: &W::definition().named,
         ending,
         decode: |text| Ok((W::returns().decode)(text)?.into_result()),
         fail: |failure| match (W::returns().fail)(failure).into_result() {

@@ -11,6 +11,8 @@ use crate::model::End;
 /// How long a wait goes on before it looks into the store: for ends that
 /// another process writes, and for a store that did not answer.
 const LOOK: Duration = Duration::from_secs(1);
+/// Each look doubles the wait, up to this: many may wait for long.
+const LONGEST_LOOK: Duration = Duration::from_secs(60);
 
 /// The end of a run, to be awaited: see [`Handle::result`].
 #[must_use = "does nothing until it is awaited"]
@@ -68,11 +70,13 @@ fn read<T, E>(handle: &Handle<T, E>, end: &End) -> Result<T, E> {
 
 async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
     let mut ending = handle.started_here();
+    let mut look = LOOK;
     loop {
-        if let Some(ending) = &ending
-            && let Some(end) = bounded(LOOK, ending.wait()).await
-        {
-            return Ok(end);
+        if let Some(ending) = &ending {
+            if let Some(end) = bounded(look, ending.wait()).await {
+                return Ok(end);
+            }
+            look = (look * 2).min(LONGEST_LOOK);
         }
         match handle.find().await {
             Ok(Some(record)) => {

@@ -54,6 +54,14 @@ impl Endings {
         new
     }
 
+    /// The run leaves memory: forgets it if nobody waits.
+    pub(crate) fn leave(&self, run: RunId) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.get(&run).is_some_and(|waiting| waiting.strong_count() == 0) {
+            all.remove(&run);
+        }
+    }
+
     /// Tells that `run` ended, durably.
     pub(crate) fn tell(&self, run: RunId, end: End) {
         let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);

@@ -61,7 +61,9 @@ impl Instance {
         let calls = table.len();
         match table.resolve(call, outcome)? {
             Some(waker) => {
-                self.root.inside(|| waker.wake());
+                // A combinator's waker is code of others.
+                let woken = self.root.inside(|| panics::catch(|| waker.wake()));
+                woken.map_err(Fault::Panicked)?;
                 self.turn(now)
             }
             None => Ok(Turn { created: calls..calls, dropped: Vec::new(), ended: None }),
@@ -162,8 +164,10 @@ impl Drop for Instance {
     fn drop(&mut self) {
         let (Some(table), Some(future)) = (self.table.take(), self.future.take()) else { return };
         let root = Arc::clone(&self.root);
-        let (_table, dropped) =
+        let (table, dropped) =
             current::enter(table, || root.inside(|| panics::catch(|| drop(future))));
+        // Results that were not taken are user values too.
+        let dropped = dropped.and(panics::catch(|| drop(table)));
         if let Err(panic) = dropped {
             tracing::error!("a workflow {panic} while it was dropped");
         }

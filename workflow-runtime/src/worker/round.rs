@@ -253,7 +253,10 @@ impl WorkflowThread {
     fn conclude(&mut self, ticket: Ticket, run: &mut Run, fate: Fate) -> bool {
         match fate {
             Fate::Ended(end) => self.shared.endings.tell(ticket.run, end),
-            Fate::Parked => self.shared.claim.notify_one(),
+            Fate::Parked => {
+                self.shared.endings.leave(ticket.run);
+                self.shared.claim.notify_one();
+            }
             Fate::Blocked => return Self::stays(run),
             Fate::Taken(holder) => Self::accept(run, Ok(Accepted::Taken(holder))),
             Fate::Refused(reason) => {

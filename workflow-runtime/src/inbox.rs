@@ -49,18 +49,22 @@ impl<T> Inbox<T> {
         Ok(())
     }
 
-    /// Empties `messages`; they are lost if nobody takes any more.
-    pub(crate) fn push_all(&self, messages: &mut Vec<T>) {
+    /// Empties `messages`. False: nobody takes any more, and they stay.
+    pub(crate) fn push_all(&self, messages: &mut Vec<T>) -> bool {
         if messages.is_empty() {
-            return;
+            return true;
         }
         let mut state = self.state();
-        if state.closed {
-            messages.clear();
-        } else {
+        let open = !state.closed;
+        if open {
             state.queue.append(messages);
             self.wake(state);
         }
+        open
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State<T>>) {

@@ -1,7 +1,8 @@
 -- A run leaves memory until it is due: (run, writer, first seq, due).
 update active set owner = null, due = column4
 from (values {rows})
-where active.run = column1 and active.owner = column2 and (
+-- Sent again it finds its own due time, also if the run was claimed since: nothing to do.
+where active.run = column1 and active.due <> column4 and active.owner = column2 and (
     column3 is null
     or exists (select 1 from history where run = column1 and seq = column3 and writer = column2)
 )

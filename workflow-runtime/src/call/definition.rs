@@ -182,7 +182,12 @@ pub fn begin_workflow<D: Workflow>(args: &str, limits: Limits) -> Result<Workflo
     Ok(Box::pin(async move {
         let returned = body.await;
         let ok = (D::returns().is_ok)(&returned);
-        match (D::returns().encode)(&returned, limits.payload) {
+        let encoded = (D::returns().encode)(&returned, limits.payload);
+        let stored = encoded.map_err(|error| error.to_string()).and_then(|text| {
+            // What does not read back is no result.
+            (D::returns().decode)(&text).map(|_| text)
+        });
+        match stored {
             Ok(text) => Encoded { text: text.into(), ok },
             Err(error) => {
                 let message = format!("the result of `{}` cannot be stored: {error}", D::NAME);

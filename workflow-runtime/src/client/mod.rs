@@ -79,6 +79,8 @@ impl Client {
         let text = W::args().encode(args).map_err(unstorable)?;
         let fits = within(text.len(), self.limits.payload);
         fits.map_err(|error| unstorable(format!("the arguments: {error}")))?;
+        // What does not read back would never run.
+        W::args().decode(&text).map_err(unstorable)?;
         Ok(text.into())
     }
 

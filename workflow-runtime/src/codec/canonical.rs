@@ -89,7 +89,7 @@ fn scalar_len(json: &str) -> usize {
     let bytes = json.as_bytes();
     if bytes.first() != Some(&b'"') {
         let end = bytes.iter().position(|b| b",]}:".contains(b));
-        return end.unwrap_or(bytes.len()).max(1);
+        return end.unwrap_or(bytes.len()).max(1).min(bytes.len());
     }
     let mut at = 1;
     while let Some(byte) = bytes.get(at) {

@@ -66,6 +66,19 @@ pub struct StepRun {
     pub failed: Option<AttemptFailure>,
 }
 
+impl StepRun {
+    /// A failure whose value could not be made: it is read from its text.
+    pub(crate) fn without_value(failure: &Failure) -> Self {
+        let message = failure.to_string();
+        let text = serde_json::json!({ "failure": failure }).to_string();
+        let outcome = StepOutcome { text: text.into(), value: None };
+        Self {
+            outcome,
+            failed: Some(AttemptFailure { message, retryable: false, retry_after: None }),
+        }
+    }
+}
+
 /// Why an attempt failed.
 #[derive(Debug)]
 pub struct AttemptFailure {

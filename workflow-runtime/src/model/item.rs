@@ -61,7 +61,6 @@ pub(crate) struct Block {
     pub(crate) build: Arc<str>,
     /// JSON of a `Blocked`.
     pub(crate) report: Arc<str>,
-    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "kept by SQL stores"))]
     pub(crate) at: Timestamp,
 }
 
@@ -94,16 +93,24 @@ impl Item {
 
     /// Bytes of text it carries.
     pub(crate) fn weight(&self) -> usize {
-        let text = |text: &Option<Arc<str>>| text.as_ref().map_or(0, |text| text.len());
-        let events: usize =
-            self.events.iter().map(|event| text(&event.payload) + text(&event.decided)).sum();
-        let attempts: usize = self.failed_attempts.iter().map(|failed| failed.error.len()).sum();
-        let start = self
-            .start
-            .as_ref()
-            .map_or(0, |start| start.id.len() + start.args.len() + text(&start.decided));
-        let end = self.end.as_ref().map_or(0, |end| end.output.len());
-        events + attempts + start + end + self.block.as_ref().map_or(0, |block| block.report.len())
+        self.texts().map(|text| text.len()).sum()
+    }
+
+    /// Bytes of its largest text.
+    pub(crate) fn largest(&self) -> usize {
+        self.texts().map(|text| text.len()).max().unwrap_or(0)
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
+        let starts = self.start.iter().flat_map(|start| {
+            [Some(&start.id), Some(&start.args), start.decided.as_ref()].into_iter().flatten()
+        });
+        let events = self.events.iter();
+        let events = events.flat_map(|event| event.payload.iter().chain(&event.decided));
+        let attempts = self.failed_attempts.iter().map(|failed| &failed.error);
+        let ends = self.end.iter().map(|end| &end.output);
+        let blocks = self.block.iter().map(|block| &block.report);
+        starts.chain(events).chain(attempts).chain(ends).chain(blocks)
     }
 }
 

@@ -121,6 +121,7 @@ impl Tables {
         if let Some(active) = self.active.get_mut(&run)
             && let Some(due) = leaves
             && active.owner == Some(writer)
+            && active.due != due
         {
             *active = Active { owner: None, due };
         }
@@ -177,7 +178,8 @@ impl Tables {
             blocked: self
                 .blocked
                 .iter()
-                .find(|((run, _), _)| *run == id)
+                .filter(|((run, _), _)| *run == id)
+                .max_by_key(|(_, block)| block.at)
                 .map(|(_, block)| Arc::clone(&block.report)),
         });
         let Start { workflow, id: name, args, seed, decided, at } = start;
@@ -223,6 +225,12 @@ impl Store for MemoryStore {
         limit: u32,
     ) -> Result<Vec<RunId>, Error> {
         Ok(self.tables().claim(writer, now, limit))
+    }
+
+    async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
+        let tables = self.tables();
+        let held = tables.active.iter().filter(|(_, active)| active.owner == Some(writer));
+        Ok(held.map(|(run, _)| *run).collect())
     }
 
     async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {

@@ -32,8 +32,9 @@ use crate::model::{Answer, Event, Item, RunId, RunRecord, StoredRun, WriterId};
 /// Longest workflow id, in bytes.
 pub(crate) const MAX_ID: usize = 512;
 
-/// Most text of one item, in bytes: what a turn decided, and its event.
-pub(crate) const MAX_ITEM: usize = 64 << 20;
+/// Largest single value of an item, in bytes: mostly what one turn decided. An
+/// item of many events may be larger.
+pub(crate) const MAX_VALUE: usize = 64 << 20;
 
 /// Why no store takes the item, if none does.
 pub(crate) fn refusal(item: &Item) -> Option<Answer> {
@@ -45,10 +46,10 @@ pub(crate) fn refusal(item: &Item) -> Option<Answer> {
             "a workflow id has 1 to {MAX_ID} bytes, and this one {found}"
         )));
     }
-    let weight = item.weight();
-    (weight > MAX_ITEM).then(|| {
+    let largest = item.largest();
+    (largest > MAX_VALUE).then(|| {
         Answer::Refused(format!(
-            "one turn may write {MAX_ITEM} bytes, and this one would write {weight}: make fewer \
+            "a stored value has at most {MAX_VALUE} bytes, and this one {largest}: make fewer \
              calls at once, or pass references to large data"
         ))
     })
@@ -92,6 +93,9 @@ pub(crate) trait Store: Send + Sync + 'static {
         now: Timestamp,
         limit: u32,
     ) -> Result<Vec<RunId>, Error>;
+
+    /// The runs that `writer` holds.
+    async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error>;
 
     /// Runs with their histories; for a damaged one, what is wrong with it.
     /// A run that is not there is not in the answer.

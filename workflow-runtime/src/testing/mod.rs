@@ -63,6 +63,10 @@ impl Store for CrashingStore {
         self.inner.claim(writer, now, limit).await
     }
 
+    async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
+        self.inner.owned(writer).await
+    }
+
     async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
         self.inner.load(runs).await
     }

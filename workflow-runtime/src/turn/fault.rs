@@ -33,6 +33,9 @@ pub(crate) enum Fault {
     Gone,
 }
 
+/// Longest report, in bytes.
+const MAX_REPORT: usize = 64 * 1024;
+
 impl Fault {
     pub(crate) fn kind(&self) -> BlockedKind {
         match self {
@@ -53,6 +56,10 @@ impl Fault {
     pub(crate) fn report(&self, workflow: &str, id: &str, build: &str, at: Timestamp) -> Blocked {
         let mut text = format!("workflow `{workflow}` (run {id}) is blocked: ");
         self.describe(&mut text);
+        if text.len() > MAX_REPORT {
+            text.truncate(text.floor_char_boundary(MAX_REPORT));
+            text.push_str(" …");
+        }
         text.push_str(
             "\n  Its history is as it was. It goes on when a build that can continue it starts.",
         );

@@ -2,7 +2,7 @@
 //! the start everything that another life left, then what becomes due.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Shared;
@@ -20,11 +20,13 @@ const RETRY: Duration = Duration::from_millis(200);
 
 pub(super) struct Claimer {
     shared: Arc<Shared>,
+    /// The answer to a claim was lost.
+    unsure: AtomicBool,
 }
 
 impl Claimer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, unsure: AtomicBool::new(false) }
     }
 
     pub(super) async fn run(self) {
@@ -57,14 +59,29 @@ impl Claimer {
         let Shared { store, clock, writer, .. } = &*self.shared;
         let mut again = Vec::new();
         self.shared.reload.take(&mut again, Some(Duration::ZERO));
-        self.hand_out(&again).await?;
+        // One that cannot be read must not hold up the others.
+        let reloaded = self.hand_out(&again).await;
         loop {
-            let runs = store.claim(*writer, clock.now(), CLAIM).await?;
+            let runs = match store.claim(*writer, clock.now(), CLAIM).await {
+                Ok(runs) => runs,
+                Err(error) => {
+                    self.unsure.store(true, Ordering::Release);
+                    return Err(error);
+                }
+            };
             self.hand_out(&runs).await?;
             if runs.len() < CLAIM as usize {
                 break;
             }
         }
+        if self.unsure.load(Ordering::Acquire) {
+            // A claim whose answer was lost: what is in memory already is not
+            // taken in again.
+            let owned = store.owned(*writer).await?;
+            self.unsure.store(false, Ordering::Release);
+            self.hand_out(&owned).await?;
+        }
+        reloaded?;
         let due = store.next_due().await?.unwrap_or(Timestamp::NEVER);
         Ok(due.since(clock.now()).min(POLL))
     }

@@ -13,7 +13,7 @@ use super::Shared;
 use super::message::{Message, Ticket};
 use crate::error::{Failure, FailureKind};
 use crate::inbox::Inbox;
-use crate::model::{CallId, Limits, StepDefinition, StepFuture, StepRun};
+use crate::model::{CallId, Limits, StepDefinition, StepRun};
 use crate::panics;
 use crate::state::State;
 use crate::step::{StepContext, scope};
@@ -59,6 +59,10 @@ impl Launcher {
         let mut messages = Vec::with_capacity(chunk.len());
         let mut cx = Context::from_waker(Waker::noop());
         for launch in chunk {
+            if self.inbox.is_closed() {
+                // The worker has stopped: the step runs in the next life.
+                break;
+            }
             let (ticket, call) = (launch.ticket, launch.context.call);
             let mut running = Box::pin(attempt(launch, Arc::clone(&self.state), self.limits));
             match running.as_mut().poll(&mut cx) {
@@ -69,7 +73,14 @@ impl Launcher {
                 }
             }
         }
-        self.inbox.push_all(&mut messages);
+        if !self.inbox.push_all(&mut messages) {
+            // Nobody could stop them any more.
+            for message in messages {
+                if let Message::Spawned(_, _, task) = message {
+                    task.abort();
+                }
+            }
+        }
     }
 
     async fn finish(
@@ -84,27 +95,31 @@ impl Launcher {
     }
 }
 
-/// One attempt: whatever happens in it is a result.
+/// One attempt: whatever happens in it is a result, a panic too.
 async fn attempt(launch: Launch, state: Arc<State>, limits: Limits) -> StepRun {
-    let Launch { definition, args, timeout, context, .. } = launch;
-    let name = definition.named.name;
-    let begun = panics::catch(|| (definition.run)(&state, &args, limits));
-    let failure = match begun {
-        Ok(Ok(body)) => match bounded(timeout, scope(context, caught(body))).await {
-            Some(Ok(run)) => return run,
-            Some(Err(panic)) => {
-                Failure::of_kind(FailureKind::Panicked, format!("step `{name}` {panic}"))
-            }
-            None => {
-                let timeout = timeout.unwrap_or_default();
-                let message = format!("step `{name}` was stopped after its timeout of {timeout:?}");
-                Failure::of_kind(FailureKind::TimedOut, message)
-            }
-        },
+    let definition = launch.definition;
+    let failure = match caught(Box::pin(run(launch, state, limits))).await {
+        Ok(Ok(run)) => return run,
         Ok(Err(failure)) => failure,
-        Err(panic) => Failure::of_kind(FailureKind::Panicked, format!("step `{name}` {panic}")),
+        Err(panic) => {
+            let message = format!("step `{}` {panic}", definition.named.name);
+            Failure::of_kind(FailureKind::Panicked, message)
+        }
     };
-    (definition.fail)(failure, limits)
+    // The user's `From<Failure>` and retry predicate are asked: they may panic.
+    let recorded = panics::catch(|| (definition.fail)(failure.clone(), limits));
+    recorded.unwrap_or_else(|_| StepRun::without_value(&failure))
+}
+
+/// The body in its scope and within its time.
+async fn run(launch: Launch, state: Arc<State>, limits: Limits) -> Result<StepRun, Failure> {
+    let Launch { definition, args, timeout, context, .. } = launch;
+    let body = (definition.run)(&state, &args, limits)?;
+    bounded(timeout, scope(context, body)).await.ok_or_else(|| {
+        let (name, timeout) = (definition.named.name, timeout.unwrap_or_default());
+        let message = format!("step `{name}` was stopped after its timeout of {timeout:?}");
+        Failure::of_kind(FailureKind::TimedOut, message)
+    })
 }
 
 async fn bounded<T>(timeout: Option<Duration>, body: impl Future<Output = T>) -> Option<T> {
@@ -119,15 +134,14 @@ async fn within<T>(timeout: Duration, body: impl Future<Output = T>) -> Option<T
     tokio::time::timeout(timeout, body).await.ok()
 }
 
-/// Polls a body; a panic is a value, and so is one of its `Drop`.
-async fn caught(body: StepFuture) -> Result<StepRun, panics::Panic> {
+/// Polls a future; a panic is a value, and so is one of its `Drop`.
+async fn caught<F: Future>(body: Pin<Box<F>>) -> Result<F::Output, panics::Panic> {
     let mut body = Some(body);
     poll_fn(|cx| {
         let Some(running) = body.as_mut() else { return Poll::Pending };
-        let polled = panics::catch(|| running.as_mut().poll(cx));
-        match polled {
+        match panics::catch(|| running.as_mut().poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(run)) => Poll::Ready(Ok(run)),
+            Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(panic) => {
                 let unwound = body.take();
                 // Its locals are dropped already; a second panic says no more.

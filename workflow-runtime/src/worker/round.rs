@@ -59,6 +59,9 @@ impl WorkflowThread {
 
     pub(super) fn recover(&mut self, stored: &StoredRun) {
         let record = &stored.record;
+        if self.holds(record.run) {
+            return;
+        }
         let definition = self.shared.registry.find(&record.workflow);
         let begun = self.begin(definition, &record.args);
         let info = self.info(record.run, Arc::clone(&record.id), record.seed);
@@ -77,6 +80,9 @@ impl WorkflowThread {
     }
 
     pub(super) fn damaged(&mut self, number: RunId, damage: Damage) {
+        if self.holds(number) {
+            return;
+        }
         let Damage { workflow, id, reason } = damage;
         let info = self.info(number, id.into(), 0);
         let identity = self.identity(&workflow);
@@ -123,7 +129,7 @@ impl WorkflowThread {
                 args: Arc::clone(&spec.args),
                 retry: retry.unwrap_or(definition.retry),
                 timeout: timeout.or(definition.timeout),
-                attempt: failed.map_or(1, |(attempts, _)| attempts + 1),
+                attempt: failed.map_or(1, |(attempts, _)| attempts.saturating_add(1)),
                 state: StepState::BackOff(failed.map_or(self.now, |(_, retry_at)| retry_at)),
             };
             run.steps.insert(call, step);
@@ -168,11 +174,16 @@ impl WorkflowThread {
     pub(super) fn ended(&mut self, run: &mut Run, call: CallId, ended: StepRun) -> bool {
         let Some(step) = run.steps.get_mut(&call) else { return Self::stays(run) };
         let StepRun { outcome, failed } = ended;
-        let again = failed.filter(|failed| failed.retryable && !run.actor.is_blocked());
+        let again = failed.filter(|failed| failed.retryable);
         let wait = again.as_ref().and_then(|_| {
             let chance = self.fraction();
             step.retry.wait(step.attempt, chance)
         });
+        if wait.is_some() && run.actor.is_blocked() {
+            // No result yet: whoever goes on with the run tries again.
+            run.steps.remove(&call);
+            return Self::stays(run);
+        }
         if let (Some(failed), Some(wait)) = (again, wait) {
             let wait = wait.max(failed.retry_after.unwrap_or_default());
             let failed = FailedAttempt {
@@ -257,7 +268,10 @@ impl WorkflowThread {
                 self.shared.endings.leave(ticket.run);
                 self.shared.claim.notify_one();
             }
-            Fate::Blocked => return Self::stays(run),
+            Fate::Blocked => {
+                self.shared.endings.leave(ticket.run);
+                return Self::stays(run);
+            }
             Fate::Taken(holder) => Self::accept(run, Ok(Accepted::Taken(holder))),
             Fate::Refused(reason) => {
                 let message = format!("the store refuses the start: {reason}");
@@ -269,9 +283,7 @@ impl WorkflowThread {
                     "the store does not have what this process wrote ({answer:?}): the run is \
                      read again"
                 );
-                // Nobody takes it any more only while the worker stops.
-                let _gone = self.shared.reload.push(ticket.run);
-                self.shared.claim.notify_one();
+                self.reload(ticket.run);
             }
         }
         false
@@ -284,7 +296,12 @@ impl WorkflowThread {
             self.deliver_timer(run, call);
         }
         self.settle_dropped(run);
+        // A timer just now may have dropped some.
         for call in run.due_attempts(self.now) {
+            if !run.actor.is_waiting(call) {
+                run.steps.remove(&call);
+                continue;
+            }
             self.attempt(ticket, run, call);
         }
         let Some(since) = run.idle_since.filter(|_| run.only_waits()) else { return true };

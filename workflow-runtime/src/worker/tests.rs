@@ -54,6 +54,10 @@ impl Store for Flaky {
         self.inner.claim(writer, now, most).await
     }
 
+    async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
+        self.inner.owned(writer).await
+    }
+
     async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
         self.inner.load(runs).await
     }

@@ -30,6 +30,8 @@ pub(super) struct WorkflowThread {
     /// Boxed: a run changes hands with every message.
     runs: Vec<Option<Box<Run>>>,
     free: Vec<usize>,
+    /// A run is in memory once.
+    held: BTreeSet<RunId>,
     /// When which slot has something to do, without a message.
     alarms: BTreeSet<(Timestamp, usize)>,
     /// Collected in a round.
@@ -54,6 +56,7 @@ impl WorkflowThread {
             launcher,
             runs: Vec::new(),
             free: Vec::new(),
+            held: BTreeSet::new(),
             alarms: BTreeSet::new(),
             items: Vec::new(),
             launches: Vec::new(),
@@ -125,7 +128,12 @@ impl WorkflowThread {
             self.runs.len() - 1
         });
         self.runs[slot] = Some(Box::new(run));
+        self.held.insert(number);
         self.ticket(slot, number)
+    }
+
+    pub(super) fn holds(&self, run: RunId) -> bool {
+        self.held.contains(&run)
     }
 
     fn ticket(&self, slot: usize, run: RunId) -> Ticket {
@@ -137,7 +145,12 @@ impl WorkflowThread {
     pub(super) fn with(&mut self, ticket: Ticket, body: impl FnOnce(&mut Self, &mut Run) -> bool) {
         let Some(slot) = self.runs.get_mut(ticket.slot) else { return };
         let Some(mut run) = slot.take_if(|run| run.actor.run() == ticket.run) else { return };
-        let stays = body(self, &mut run);
+        // Values of users are dropped on the way, and may panic.
+        let stays = crate::panics::catch(|| body(self, &mut run)).unwrap_or_else(|panic| {
+            tracing::error!(id = %run.actor.id(), "a value of the run {panic}: it is read again");
+            self.reload(ticket.run);
+            false
+        });
         if stays {
             if let Some(item) = run.actor.flush() {
                 self.items.push(Envelope { item, from: ticket });
@@ -149,7 +162,12 @@ impl WorkflowThread {
                 self.alarms.remove(&(alarm, ticket.slot));
             }
             run.abort_all();
+            self.held.remove(&ticket.run);
             self.free.push(ticket.slot);
+            // Dropping what it holds is user code too.
+            if let Err(panic) = crate::panics::catch(|| drop(run)) {
+                tracing::error!("a value of a run {panic} while it was dropped");
+            }
         }
     }
 
@@ -199,6 +217,13 @@ impl WorkflowThread {
             // Who asked may have given up.
             let _gone = told.send(());
         }
+    }
+
+    /// Has a run read again from the store.
+    pub(super) fn reload(&self, run: RunId) {
+        // Nobody takes it any more only while the worker stops.
+        let _gone = self.shared.reload.push(run);
+        self.shared.claim.notify_one();
     }
 
     /// A number from 0 up to but without 1.

@@ -31,9 +31,10 @@ pub(super) enum Section {
     Park,
     End,
     Leave,
+    Forget,
 }
 
-const SECTIONS: [Section; 11] = [
+const SECTIONS: [Section; 12] = [
     Section::Start,
     Section::Activate,
     Section::Append,
@@ -45,6 +46,7 @@ const SECTIONS: [Section; 11] = [
     Section::Park,
     Section::End,
     Section::Leave,
+    Section::Forget,
 ];
 
 impl Section {
@@ -61,6 +63,7 @@ impl Section {
             Self::Park => include_str!("../../../sql/batch/park.sqlite.sql"),
             Self::End => include_str!("../../../sql/batch/end.sqlite.sql"),
             Self::Leave => include_str!("../../../sql/batch/leave.sqlite.sql"),
+            Self::Forget => include_str!("../../../sql/batch/forget.sqlite.sql"),
         }
     }
 
@@ -73,14 +76,14 @@ impl Section {
             Self::Block | Self::End => 6,
             Self::Settle | Self::Park => 4,
             Self::Activate | Self::Unblock => 3,
-            Self::Leave => 1,
+            Self::Leave | Self::Forget => 1,
         }
     }
 
     /// Whether a section that changes fewer rows than it has means that some
     /// item did not go in. The others delete what may not be there.
     pub(super) fn is_counted(self) -> bool {
-        !matches!(self, Self::Settle | Self::Unblock | Self::Leave)
+        !matches!(self, Self::Settle | Self::Unblock | Self::Leave | Self::Forget)
     }
 }
 
@@ -179,7 +182,7 @@ impl Rows {
             Section::Append => self.append(item),
             Section::Extend => self.extend(item),
             Section::End => self.end(item),
-            Section::Leave => self.leave(item),
+            Section::Leave | Section::Forget => self.leave(item),
             Section::Settle => self.settle(item),
             Section::Attempt => self.attempts(item),
             Section::Unblock => self.unblock(item),

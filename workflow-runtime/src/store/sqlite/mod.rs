@@ -105,6 +105,13 @@ impl Store for SqliteStore {
         Ok(claimed.into_iter().map(RunId).collect())
     }
 
+    async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
+        let text = include_str!("../../../sql/query/owned.sql");
+        let query = sqlx::query_scalar::<_, i64>(text).bind(writer.0);
+        let held = query.fetch_all(&self.readers).await.map_err(unavailable)?;
+        Ok(held.into_iter().map(RunId).collect())
+    }
+
     async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
         read::load(&self.readers, runs).await
     }

@@ -27,7 +27,7 @@ impl Drop for Owner {
 impl Owner {
     /// Takes the lock of the database at `path`.
     pub(super) fn of(path: &Path) -> Result<Self, Error> {
-        let beside = lock_path(path);
+        let beside = lock_path(&resolved(path));
         let cannot = |error| {
             let message = format!("cannot open the lock file {}", beside.display());
             Error::because(ErrorKind::Configuration, message, error)
@@ -46,6 +46,20 @@ impl Owner {
             )),
             Err(TryLockError::Error(error)) => Err(cannot(error)),
         }
+    }
+}
+
+/// The file itself, whatever links lead to it: one file has one lock.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(file) = path.canonicalize() {
+        return file;
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = parent.unwrap_or_else(|| Path::new(".")).canonicalize();
+    match (folder, path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        // It cannot be opened either, and that says why.
+        _ => path.to_path_buf(),
     }
 }
 

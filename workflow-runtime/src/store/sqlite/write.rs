@@ -128,9 +128,11 @@ async fn verify_one(connection: &mut SqliteConnection, item: &Item) -> Result<An
     if let Some(start) = &item.start {
         let text = include_str!("../../../sql/query/who_has_id.sql");
         let holder = sqlx::query_scalar::<_, i64>(text).bind(start.id.to_string());
-        let holder = holder.fetch_one(connection).await?;
-        let mine = holder == item.run.0;
-        return Ok(if mine { Answer::Committed } else { Answer::Taken(RunId(holder)) });
+        return Ok(match holder.fetch_optional(connection).await? {
+            Some(holder) if holder == item.run.0 => Answer::Committed,
+            Some(holder) => Answer::Taken(RunId(holder)),
+            None => Answer::Refused(format!("run number {} is used already", item.run)),
+        });
     }
     let Some(first) = item.events.first() else { return verify_owner(connection, item).await };
     let text = include_str!("../../../sql/query/who_wrote.sql");

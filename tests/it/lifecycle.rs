@@ -184,6 +184,30 @@ async fn shutdown_cancels_no_workflow_and_takes_nothing_new() {
 }
 
 #[tokio::test]
+async fn a_wait_for_a_result_ends_with_the_runtime() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let grace = Duration::from_millis(20);
+    let runtime = builder(&place, &world).shutdown_grace(grace).build().await.unwrap();
+    let run = runtime.start(gated().id("g")).await.unwrap();
+    let by_id = runtime.handle(gated, "g");
+    let waits = [
+        tokio::spawn(async move { run.result().await }),
+        tokio::spawn({
+            let by_id = by_id.clone();
+            async move { by_id.result().await }
+        }),
+    ];
+    world.reached.notified().await;
+    runtime.shutdown().await.unwrap();
+    for wait in waits {
+        let failure = wait.await.unwrap().unwrap_err();
+        assert_eq!(failure.kind(), workflow_runtime::FailureKind::Unfinished);
+    }
+    let late = by_id.result().await.unwrap_err();
+    assert_eq!(late.kind(), workflow_runtime::FailureKind::Unfinished);
+}
+
+#[tokio::test]
 async fn missing_state_is_refused_by_name() {
     let place = Place::new();
     let error = place.runtime().build().await.unwrap_err();

@@ -123,6 +123,7 @@ impl Runtime {
     pub async fn shutdown(&self) -> Result<(), Error> {
         let Some(worker) = self.worker.lock().await.take() else { return Ok(()) };
         worker.shut_down(self.grace).await;
+        self.client.endings.close();
         let released = self.client.store.release(self.writer, self.clock.now()).await;
         self.client.store.close().await;
         released

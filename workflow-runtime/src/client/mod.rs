@@ -102,8 +102,18 @@ impl Client {
         let ending = self.endings.of(run);
         let (accepted, answer) = oneshot::channel();
         let (asked, sent) = (Arc::clone(&id), Arc::clone(&args));
-        self.starts.start(NewRun { run, workflow: W::NAME, id: asked, args: sent, accepted })?;
-        let answer = answer.await.map_err(|_| {
+        let new = NewRun { run, workflow: W::NAME, id: asked, args: sent, accepted };
+        let answer = match self.starts.start(new) {
+            Ok(()) => answer.await,
+            Err(error) => {
+                self.endings.forget(run);
+                return Err(error);
+            }
+        };
+        if !matches!(answer, Ok(Ok(Accepted::Started))) {
+            self.endings.forget(run);
+        }
+        let answer = answer.map_err(|_| {
             let message = format!(
                 "the runtime stopped before it was known whether run {id} was accepted: start it \
                  again under the same id"

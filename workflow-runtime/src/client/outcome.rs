@@ -73,8 +73,17 @@ async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
     let mut look = LOOK;
     loop {
         if let Some(ending) = &ending {
-            if let Some(end) = bounded(look, ending.wait()).await {
-                return Ok(end);
+            match bounded(look, ending.wait()).await {
+                Some(Some(end)) => return Ok(end),
+                Some(None) => {
+                    let id = handle.id();
+                    let message = format!(
+                        "the runtime was shut down before run `{id}` ended; it goes on when one is \
+                         built again"
+                    );
+                    return Err(Failure::of_kind(FailureKind::Unfinished, message));
+                }
+                None => {}
             }
             look = (look * 2).min(LONGEST_LOOK);
         }
@@ -96,6 +105,9 @@ async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
             Ok(None) => return Err(Failure::of_kind(FailureKind::NotFound, handle.not_found())),
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 return Err(Failure::of_kind(FailureKind::Unreadable, error.to_string()));
+            }
+            Err(error) if error.kind() == ErrorKind::ShutDown => {
+                return Err(Failure::of_kind(FailureKind::Unfinished, error.to_string()));
             }
             Err(_) if ending.is_none() => pause().await,
             Err(_) => {}

@@ -1,6 +1,7 @@
 //! Who waits for the end of which run, in this process.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -12,6 +13,8 @@ use crate::model::{End, RunId};
 pub(crate) struct Ending {
     end: Mutex<Option<End>>,
     told: Notify,
+    /// Nobody will tell it any more.
+    closed: AtomicBool,
 }
 
 impl Ending {
@@ -25,38 +28,66 @@ impl Ending {
         self.told.notify_waiters();
     }
 
-    /// Waits for the end.
-    pub(crate) async fn wait(&self) -> End {
+    /// Waits for the end. None: the runtime was shut down before.
+    pub(crate) async fn wait(&self) -> Option<End> {
         loop {
             let told = self.told.notified();
             // `notify_waiters` reaches whoever made the future before it.
             if let Some(end) = self.get() {
-                return end;
+                return Some(end);
+            }
+            if self.closed.load(Ordering::Acquire) {
+                return None;
             }
             told.await;
         }
+    }
+
+    fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.told.notify_waiters();
     }
 }
 
 /// The ends that somebody waits for.
 #[derive(Debug, Default)]
-pub(crate) struct Endings(Mutex<BTreeMap<RunId, Weak<Ending>>>);
+pub(crate) struct Endings {
+    waiting: Mutex<BTreeMap<RunId, Weak<Ending>>>,
+    closed: AtomicBool,
+}
 
 impl Endings {
     /// Where the end of `run` will be told.
     pub(crate) fn of(&self, run: RunId) -> Arc<Ending> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(&run).and_then(Weak::upgrade) {
             return known;
         }
         let new = Arc::new(Ending::default());
+        if self.closed.load(Ordering::Acquire) {
+            new.close();
+        }
         all.insert(run, Arc::downgrade(&new));
         new
     }
 
+    /// Nothing ends here any more: every wait is over.
+    pub(crate) fn close(&self) {
+        let all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        self.closed.store(true, Ordering::Release);
+        for waiting in all.values().filter_map(Weak::upgrade) {
+            waiting.close();
+        }
+    }
+
+    /// No run of that number came to be.
+    pub(crate) fn forget(&self, run: RunId) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+    }
+
     /// The run leaves memory: forgets it if nobody waits.
     pub(crate) fn leave(&self, run: RunId) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if all.get(&run).is_some_and(|waiting| waiting.strong_count() == 0) {
             all.remove(&run);
         }
@@ -64,7 +95,7 @@ impl Endings {
 
     /// Tells that `run` ended, durably.
     pub(crate) fn tell(&self, run: RunId, end: End) {
-        let waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
         if let Some(waiting) = waiting.and_then(|waiting| waiting.upgrade()) {
             waiting.set(end);
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::{Counter, Store};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::model::RunId;
 
 /// Numbers of one block. What a process did not use is never used.
@@ -26,7 +26,12 @@ impl Numbers {
     pub(crate) async fn next(&self) -> Result<RunId, Error> {
         let mut block = self.block.lock().await;
         if block.is_empty() {
-            let first = self.store.reserve(Counter::Runs, BLOCK).await?;
+            // In a task of its own: a caller that stops polling holds up nobody.
+            let store = Arc::clone(&self.store);
+            let reserved = tokio::spawn(async move { store.reserve(Counter::Runs, BLOCK).await });
+            let first = reserved.await.map_err(|error| {
+                Error::because(ErrorKind::Unavailable, "no run number was reserved", error)
+            })??;
             *block = first..first + i64::from(BLOCK);
         }
         block.start += 1;

@@ -177,7 +177,21 @@ fn stop(shared: &Shared, threads: Vec<JoinHandle<()>>, engine: Option<JoinHandle
     }
 }
 
+/// How long a thread is waited for: a turn may never return.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[expect(clippy::disallowed_methods, reason = "a thread ends in real time")]
 fn join(thread: JoinHandle<()>) {
+    let pause = Duration::from_millis(1);
+    let mut left = PATIENCE;
+    while !thread.is_finished() {
+        if left.is_zero() {
+            tracing::error!("a workflow does not return from its turn: its thread is left behind");
+            return;
+        }
+        std::thread::sleep(pause);
+        left = left.saturating_sub(pause);
+    }
     if thread.join().is_err() {
         tracing::error!("a thread of the worker panicked");
     }

@@ -187,5 +187,8 @@ impl SqliteStore {
 }
 
 fn unavailable(error: sqlx::Error) -> Error {
+    if matches!(error, sqlx::Error::PoolClosed) {
+        return Error::new(ErrorKind::ShutDown, "the store was closed");
+    }
     Error::because(ErrorKind::Unavailable, "the database did not answer", error)
 }

@@ -29,6 +29,23 @@ async fn a_second_owner_is_refused_also_in_the_same_process() {
     runtime(&place, &world).await.shutdown().await.unwrap();
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn one_file_has_one_owner_whatever_links_lead_to_it() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let first = runtime(&place, &world).await;
+    std::os::unix::fs::symlink(place.path("test.db"), place.path("link.db")).unwrap();
+    let error = workflow_tests::runtime(&place.path("link.db"))
+        .shared_state(world)
+        .state(workflow_tests::Ledger::open(&place.path("ledger")))
+        .shared_state(crate::forms::loud())
+        .build()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Owned);
+    first.shutdown().await.unwrap();
+}
+
 #[tokio::test]
 async fn a_newer_schema_is_refused_in_words() {
     let (place, world) = (Place::new(), Arc::<World>::default());

@@ -197,6 +197,33 @@ async fn timeouts_and_panics_are_failed_attempts() {
     }
 }
 
+fn falls_over(_: &Failure) -> bool {
+    panic!("the predicate fell over");
+}
+
+#[step(retry(attempts = 9, first = "1ms", if = falls_over))]
+async fn badly_judged(#[state] world: &World) -> Result<u32> {
+    Err(Failure::new(format!("body {}", world.count())))
+}
+
+#[workflow]
+async fn judged() -> Result<u32> {
+    badly_judged().await
+}
+
+#[tokio::test]
+async fn a_predicate_that_panics_ends_the_step_and_nothing_else() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = runtime(&place, &world).await;
+    let others = futures::future::join_all((0..8).map(|_| runtime.start(misplaced(0)))).await;
+    let run = runtime.start(judged()).await.unwrap();
+    let failure = run.result().await.unwrap_err();
+    assert_eq!((failure.kind(), world.bodies()), (FailureKind::Panicked, 1));
+    for other in others {
+        assert!(other.unwrap().result().await.is_err(), "a step in a step");
+    }
+}
+
 #[step(retry(attempts = 2, first = "1ms", max = "1ms"))]
 async fn asks_for_patience(#[state] world: &World) -> Result<u32> {
     match world.count() {

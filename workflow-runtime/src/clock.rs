@@ -107,6 +107,19 @@ pub(crate) trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
 }
 
+/// Bounds `future` in real time: for what waits on the world outside and not on
+/// a workflow's timers. None: the time was over first.
+#[expect(clippy::disallowed_methods, reason = "the one place that waits in real time")]
+pub(crate) async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout(patience, future).await.ok()
+}
+
+/// Waits in real time.
+#[expect(clippy::disallowed_methods, reason = "the one place that waits in real time")]
+pub(crate) async fn pause(duration: Duration) {
+    tokio::time::sleep(duration).await;
+}
+
 /// A jump of the machine's clock further ahead than this is logged.
 const JUMP: Duration = Duration::from_secs(60);
 

@@ -79,6 +79,7 @@ pub mod step;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod text;
 mod turn;
 mod worker;
 pub mod workflow;

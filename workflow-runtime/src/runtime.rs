@@ -79,8 +79,10 @@ impl Runtime {
     ///
     /// [`ErrorKind::Conflict`]: the id is taken by another workflow or with
     /// other arguments. [`ErrorKind::Unstorable`]: the arguments are too large,
-    /// or no JSON. [`ErrorKind::ShutDown`]. A store that does not answer is
-    /// waited for.
+    /// or are not read back from JSON as they were. [`ErrorKind::ShutDown`].
+    /// [`ErrorKind::Unavailable`]: the store did not answer before the run was
+    /// on its way, or when the holder of a taken id was read; start it again. A
+    /// start that is on its way waits for the store.
     ///
     /// # Cancel safety
     ///
@@ -240,9 +242,9 @@ impl Builder {
     }
 
     /// The name of this build of the program. A run that a build could not
-    /// continue is tried once by every other build. Default: the crate-wide
-    /// version of the executable as the file system knows it, so that every
-    /// newly built or copied file counts as another build.
+    /// continue is tried once by every other build. Default: length and time
+    /// of the executable file, so that every newly built or copied file counts
+    /// as another build.
     pub fn build_id(mut self, build: impl Into<String>) -> Self {
         self.settings.build = build.into().into();
         self

@@ -2,9 +2,6 @@
 insert into attempts (run, call, attempt, error, retry_at)
 select column1, column4, column5, column6, column7
 from (values {rows}) join active on active.run = column1
-where active.owner = column2 and (
-    column3 is null
-    or exists (select 1 from history where run = column1 and seq = column3 and writer = column2)
-)
+where {accepted}
 on conflict (run, call) do update
 set attempt = excluded.attempt, error = excluded.error, retry_at = excluded.retry_at

@@ -2,7 +2,4 @@
 update active set owner = null, due = column4
 from (values {rows})
 -- Sent again it finds its own due time, also if the run was claimed since: nothing to do.
-where active.run = column1 and active.due <> column4 and active.owner = column2 and (
-    column3 is null
-    or exists (select 1 from history where run = column1 and seq = column3 and writer = column2)
-)
+where active.run = column1 and active.due <> column4 and {accepted}

@@ -111,7 +111,7 @@ definers! {
 ///
 /// # Errors
 ///
-/// The arguments are of another type: only a damaged store can cause that.
+/// The arguments are not read back from JSON as they were (a NaN, say).
 pub fn run_step<D: Step>(
     state: &Arc<State>,
     args: &str,

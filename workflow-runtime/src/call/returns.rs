@@ -9,6 +9,7 @@ use super::{Failing, Outcome, Storable, StorableError};
 use crate::codec::{self, Unstorable};
 use crate::error::{ErrorType, Failure};
 use crate::model::AttemptFailure;
+use crate::text::{MAX_FAILURE, cut};
 
 /// How a declared return type is stored. Everything that needs a bound on it
 /// is behind a pointer: the bounds are asked for in [`returns`] alone.
@@ -82,16 +83,12 @@ where
         return Ok(R::from_result(Err(codec::decode(error)?)));
     }
     let failure = codec::untagged("failure", text)
-        .ok_or_else(|| format!("it is no stored result: {}", shorten(text)))?;
+        .ok_or_else(|| format!("it is no stored result: {}", cut(text, SHOWN)))?;
     Ok(R::from_result(Err(codec::decode::<Failure>(failure)?.into())))
 }
 
-fn shorten(text: &str) -> &str {
-    &text[..text.floor_char_boundary(100)]
-}
-
-/// Longest text kept of an error between attempts.
-const MAX_MESSAGE: usize = 16 * 1024;
+/// Longest shown part of what is no result, in bytes.
+const SHOWN: usize = 100;
 
 fn inspect<E: Serialize + 'static>(error: &E) -> AttemptFailure {
     let failure = (error as &dyn Any).downcast_ref::<Failure>();
@@ -102,7 +99,7 @@ fn inspect<E: Serialize + 'static>(error: &E) -> AttemptFailure {
             retry_after: failure.delay(),
         };
     }
-    let mut message = serde_json::to_string(error).unwrap_or_else(|error| error.to_string());
-    message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+    let text = serde_json::to_string(error).unwrap_or_else(|error| error.to_string());
+    let message = cut(&text, MAX_FAILURE).into_owned();
     AttemptFailure { message, retryable: true, retry_after: None }
 }

@@ -60,7 +60,8 @@ impl<T, E> Handle<T, E> {
     ///
     /// The workflow's own error. What the runtime has to say comes through
     /// `From<Failure>`, with a [`kind`](Failure::kind): there is no such run,
-    /// its time is over, its result cannot be read.
+    /// it has not ended within the time given or before the runtime was shut
+    /// down, its result cannot be read.
     ///
     /// # Cancel safety
     ///

@@ -19,6 +19,7 @@ use crate::codec::{canonical, within};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, RunRecord};
 use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Starts, Store};
+use crate::text::cut;
 
 /// The value and the error of a workflow's result.
 pub(crate) type OkOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Ok;
@@ -143,8 +144,8 @@ impl Client {
         if canonical(&stored) != canonical(args) {
             return conflict(format!(
                 "with other arguments: it has {}, and this call {}",
-                shorten(&stored),
-                shorten(args)
+                cut(&stored, SHOWN),
+                cut(args, SHOWN)
             ));
         }
         Ok(())
@@ -153,12 +154,6 @@ impl Client {
 
 /// Longest shown arguments, in bytes.
 const SHOWN: usize = 200;
-
-fn shorten(text: &str) -> String {
-    let end = text.floor_char_boundary(SHOWN);
-    let dots = if end < text.len() { "…" } else { "" };
-    format!("{}{dots}", &text[..end])
-}
 
 fn check_id(id: &str) -> Result<(), Error> {
     let found = id.len();

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use super::Handle;
+use crate::clock::{pause, within};
 use crate::error::{ErrorKind, Failure, FailureKind};
 use crate::model::End;
 
@@ -40,11 +41,11 @@ impl<'a, T: 'a, E: 'a> IntoFuture for RunResult<'a, T, E> {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        let Self { handle, within } = self;
+        let Self { handle, within: patience } = self;
         Box::pin(async move {
-            let ended = match within {
+            let ended = match patience {
                 None => wait(handle).await,
-                Some(patience) => match bounded(patience, wait(handle)).await {
+                Some(patience) => match within(patience, wait(handle)).await {
                     Some(ended) => ended,
                     None => {
                         let id = handle.id();
@@ -73,7 +74,7 @@ async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
     let mut look = LOOK;
     loop {
         if let Some(ending) = &ending {
-            match bounded(look, ending.wait()).await {
+            match within(look, ending.wait()).await {
                 Some(Some(end)) => return Ok(end),
                 Some(None) => {
                     let id = handle.id();
@@ -109,18 +110,8 @@ async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
             Err(error) if error.kind() == ErrorKind::ShutDown => {
                 return Err(Failure::of_kind(FailureKind::Unfinished, error.to_string()));
             }
-            Err(_) if ending.is_none() => pause().await,
+            Err(_) if ending.is_none() => pause(LOOK).await,
             Err(_) => {}
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a caller waits in real time")]
-async fn bounded<T>(patience: Duration, future: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(patience, future).await.ok()
-}
-
-#[expect(clippy::disallowed_methods, reason = "a caller waits in real time")]
-async fn pause() {
-    tokio::time::sleep(LOOK).await;
 }

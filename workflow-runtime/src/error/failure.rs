@@ -14,14 +14,13 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::text::{MAX_FAILURE, cut};
+
 /// What steps and workflows return: the error is a [`Failure`] unless named.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 /// Any error, boxed.
 pub type BoxError = Box<dyn StdError + Send + Sync + 'static>;
-
-/// Longest stored message, in bytes; the rest is cut.
-const MAX_MESSAGE: usize = 16 * 1024;
 
 /// An error that can be stored and comes back from a checkpoint, a child and a
 /// handle with its kind, message, causes, retryability and typed details.
@@ -155,7 +154,7 @@ impl Failure {
         Self(Box::new(Recorded {
             kind,
             type_name: String::new(),
-            message: cut(message.into()),
+            message: cut(&message.into(), MAX_FAILURE).into_owned(),
             retryable,
             retry_after_ms: None,
             details: None,
@@ -236,20 +235,12 @@ fn link(error: &(dyn StdError + 'static)) -> Recorded {
     Recorded {
         kind: FailureKind::Raised,
         type_name: String::new(),
-        message: cut(error.to_string()),
+        message: cut(&error.to_string(), MAX_FAILURE).into_owned(),
         retryable: true,
         retry_after_ms: None,
         details: None,
         source: error.source().map(|source| Box::new(link(source))),
     }
-}
-
-fn cut(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE {
-        message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-        message.push('…');
-    }
-    message
 }
 
 /// A type that some step or workflow declares as its error.

@@ -10,7 +10,8 @@ pub enum Status {
     Queued,
     /// A worker has it in hand.
     Running,
-    /// Out of memory until a timer or a retry is due.
+    /// Out of memory until a timer or a retry is due; also free after a
+    /// restart, until a worker has it in hand again.
     Waiting,
     /// Set aside with a report; goes on when a build that can continue it runs.
     Blocked,

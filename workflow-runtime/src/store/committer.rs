@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::Store;
+use crate::clock::pause;
 use crate::error::Error;
 use crate::inbox::Inbox;
 use crate::model::{Answer, Item};
@@ -69,12 +70,11 @@ impl<T> Committer<T> {
         }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the store is out of reach in real time")]
     async fn wait(&self, wait: &mut Duration, error: &Error, items: usize) {
         if *wait == FIRST_WAIT {
             tracing::warn!(items, "the store does not answer, workflows wait: {error}");
         }
-        tokio::time::sleep(*wait).await;
+        pause(*wait).await;
         *wait = (*wait * 2).min(LONGEST_WAIT);
     }
 }

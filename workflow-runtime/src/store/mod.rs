@@ -6,6 +6,8 @@
 mod committer;
 #[cfg(test)]
 mod conformance;
+#[cfg(any(test, feature = "testing"))]
+mod disturbed;
 mod endings;
 mod memory;
 mod numbers;
@@ -16,6 +18,8 @@ mod starts;
 use async_trait::async_trait;
 
 pub(crate) use committer::{Committer, Envelope};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use disturbed::{Disturbance, Disturbed};
 pub(crate) use endings::{Ending, Endings};
 pub(crate) use memory::MemoryStore;
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! Run numbers, taken from the store in blocks: a start waits for none.
 
-use std::sync::Arc;
-
-use tokio::sync::Mutex;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Counter, Store};
 use crate::error::{Error, ErrorKind};
@@ -11,30 +10,53 @@ use crate::model::RunId;
 /// Numbers of one block. What a process did not use is never used.
 const BLOCK: u32 = 4096;
 
-/// Gives run numbers.
-pub(crate) struct Numbers {
+/// Gives run numbers. A block is reserved in a task of its own: a caller that
+/// stops polling holds up nobody.
+#[derive(Clone)]
+pub(crate) struct Numbers(Arc<Inner>);
+
+struct Inner {
     store: Arc<dyn Store>,
-    block: Mutex<std::ops::Range<i64>>,
+    block: Mutex<Range<i64>>,
+    /// One reserves, the others wait for it.
+    reserving: tokio::sync::Mutex<()>,
 }
 
 impl Numbers {
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, block: Mutex::new(0..0) }
+        let (block, reserving) = (Mutex::new(0..0), tokio::sync::Mutex::new(()));
+        Self(Arc::new(Inner { store, block, reserving }))
     }
 
     /// A number that no run has.
     pub(crate) async fn next(&self) -> Result<RunId, Error> {
-        let mut block = self.block.lock().await;
-        if block.is_empty() {
-            // In a task of its own: a caller that stops polling holds up nobody.
-            let store = Arc::clone(&self.store);
-            let reserved = tokio::spawn(async move { store.reserve(Counter::Runs, BLOCK).await });
-            let first = reserved.await.map_err(|error| {
-                Error::because(ErrorKind::Unavailable, "no run number was reserved", error)
-            })??;
-            *block = first..first + i64::from(BLOCK);
+        if let Some(number) = self.0.take() {
+            return Ok(number);
         }
-        block.start += 1;
-        Ok(RunId(block.start - 1))
+        let inner = Arc::clone(&self.0);
+        let reserved = tokio::spawn(async move { inner.reserve().await }).await;
+        reserved.map_err(|error| {
+            Error::because(ErrorKind::Unavailable, "no run number was reserved", error)
+        })?
+    }
+}
+
+impl Inner {
+    fn block(&self) -> MutexGuard<'_, Range<i64>> {
+        self.block.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<RunId> {
+        self.block().next().map(RunId)
+    }
+
+    async fn reserve(&self) -> Result<RunId, Error> {
+        let _one = self.reserving.lock().await;
+        if let Some(number) = self.take() {
+            return Ok(number);
+        }
+        let first = self.store.reserve(Counter::Runs, BLOCK).await?;
+        *self.block() = first + 1..first + i64::from(BLOCK);
+        Ok(RunId(first))
     }
 }

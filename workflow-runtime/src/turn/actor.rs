@@ -139,7 +139,7 @@ impl Actor {
         actor.last = now;
         actor.next.start = Some(Start { workflow, id, args, seed, decided: None, at: now });
         let turn = match (fault, actor.instance.as_mut()) {
-            (None, Some(instance)) => instance.first_turn(now),
+            (None, Some(instance)) => instance.turn(now),
             (fault, _) => Err(fault.unwrap_or(Fault::Gone)),
         };
         match turn {

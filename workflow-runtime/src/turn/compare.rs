@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::table::{CallSpec, Slot};
 use crate::model::{Decision, Decisions};
+use crate::text::cut;
 
 /// A turn that decides something else than it did.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -126,9 +127,7 @@ const SHOWN: usize = 40;
 
 fn show(kind: &str, name: &str, args: &str) -> String {
     let inner = args.strip_prefix('[').and_then(|args| args.strip_suffix(']')).unwrap_or(args);
-    let end = inner.floor_char_boundary(SHOWN);
-    let dots = if end < inner.len() { "…" } else { "" };
-    format!("{kind} {name}({}{dots})", &inner[..end])
+    format!("{kind} {name}({})", cut(inner, SHOWN))
 }
 
 fn show_decision(decision: &Decision) -> String {

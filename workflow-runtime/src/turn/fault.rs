@@ -6,6 +6,7 @@ use super::compare::Mismatch;
 use crate::clock::Timestamp;
 use crate::model::{Blocked, BlockedKind, CallId};
 use crate::panics::Panic;
+use crate::text::cut;
 
 /// Why a run cannot go on with this code.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -56,10 +57,7 @@ impl Fault {
     pub(crate) fn report(&self, workflow: &str, id: &str, build: &str, at: Timestamp) -> Blocked {
         let mut text = format!("workflow `{workflow}` (run {id}) is blocked: ");
         self.describe(&mut text);
-        if text.len() > MAX_REPORT {
-            text.truncate(text.floor_char_boundary(MAX_REPORT));
-            text.push_str(" …");
-        }
+        let mut text = cut(&text, MAX_REPORT).into_owned();
         text.push_str(
             "\n  Its history is as it was. It goes on when a build that can continue it starts.",
         );

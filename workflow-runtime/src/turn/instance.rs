@@ -44,11 +44,6 @@ impl Instance {
         Self { future: Some(future), table, root, waker, replaying: false }
     }
 
-    /// Polls the workflow for the first time.
-    pub(super) fn first_turn(&mut self, now: Timestamp) -> Result<Turn, Fault> {
-        self.turn(now)
-    }
-
     /// Delivers one outcome and polls until the workflow is quiet. The outcome
     /// of a call that was dropped changes nothing.
     pub(super) fn deliver(
@@ -70,7 +65,8 @@ impl Instance {
         }
     }
 
-    fn turn(&mut self, now: Timestamp) -> Result<Turn, Fault> {
+    /// Polls until the workflow is quiet: by itself, its first turn.
+    pub(super) fn turn(&mut self, now: Timestamp) -> Result<Turn, Fault> {
         let table = self.table()?;
         table.now = table.now.max(now);
         let before = table.len();

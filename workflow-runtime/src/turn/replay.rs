@@ -32,7 +32,7 @@ impl Undelivered {
 
     pub(super) fn deliver(&self, to: &mut Instance, now: Timestamp) -> Result<Turn, Fault> {
         match self {
-            Self::Start => to.first_turn(now),
+            Self::Start => to.turn(now),
             Self::Event(event) => deliver(to, event, now),
         }
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::Shared;
 use super::message::Message;
-use crate::clock::Timestamp;
+use super::{Parts, Shared};
+use crate::clock::{Timestamp, within};
 use crate::error::Error;
 use crate::model::RunId;
 
@@ -44,19 +44,14 @@ impl Claimer {
                     RETRY
                 }
             };
-            self.pause(wait).await;
+            // A wake-up and the end of the wait mean the same: look again.
+            let _either = within(wait, self.shared.claim.notified()).await;
         }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "bounded by POLL, in real time")]
-    async fn pause(&self, wait: Duration) {
-        // A wake-up and the end of the wait mean the same: look again.
-        let _either = tokio::time::timeout(wait, self.shared.claim.notified()).await;
     }
 
     /// Hands out what is due; returns how long there is nothing to do.
     async fn look(&self) -> Result<Duration, Error> {
-        let Shared { store, clock, writer, .. } = &*self.shared;
+        let Parts { store, clock, writer, .. } = &self.shared.parts;
         let mut again = Vec::new();
         self.shared.reload.take(&mut again, Some(Duration::ZERO));
         // One that cannot be read must not hold up the others.
@@ -90,7 +85,7 @@ impl Claimer {
         if runs.is_empty() {
             return Ok(());
         }
-        let loaded = match self.shared.store.load(runs).await {
+        let loaded = match self.shared.parts.store.load(runs).await {
             Ok(loaded) => loaded,
             Err(error) => {
                 // Claimed and not handed out: read again with the next look.

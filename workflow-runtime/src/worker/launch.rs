@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::Shared;
 use super::message::{Message, Ticket};
+use crate::clock::within;
 use crate::error::{Failure, FailureKind};
 use crate::inbox::Inbox;
 use crate::model::{CallId, Limits, StepDefinition, StepRun};
@@ -42,7 +43,7 @@ pub(super) struct Launcher {
 impl Launcher {
     pub(super) fn new(tokio: Handle, shared: &Shared, thread: usize) -> Self {
         let inbox = Arc::clone(&shared.threads[thread]);
-        let (state, limits) = (Arc::clone(&shared.state), shared.settings.limits);
+        let (state, limits) = (Arc::clone(&shared.parts.state), shared.parts.settings.limits);
         Self { tokio, state, limits, inbox }
     }
 
@@ -127,11 +128,6 @@ async fn bounded<T>(timeout: Option<Duration>, body: impl Future<Output = T>) ->
         None => Some(body.await),
         Some(timeout) => within(timeout, body).await,
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a step runs in real time, and so does its timeout")]
-async fn within<T>(timeout: Duration, body: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(timeout, body).await.ok()
 }
 
 /// Polls a future; a panic is a value, and so is one of its `Drop`.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, within};
 use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::model::{Limits, RunId, WriterId};
@@ -41,13 +41,7 @@ pub(crate) struct Settings {
 
 /// What the parts of a worker share.
 pub(crate) struct Shared {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) endings: Arc<Endings>,
-    pub(crate) registry: Registry,
-    pub(crate) state: Arc<State>,
-    pub(crate) settings: Settings,
-    pub(crate) writer: WriterId,
+    parts: Parts,
     threads: Vec<Arc<Inbox<Message>>>,
     items: Arc<Inbox<Envelope<Ticket>>>,
     /// There may be something to claim.
@@ -83,35 +77,27 @@ impl Worker {
             let message = "a runtime is built inside a tokio runtime: steps run there";
             Error::because(ErrorKind::Configuration, message, error)
         })?;
-        let Parts { store, clock, endings, registry, state, settings, writer } = parts;
-        let inboxes = (0..settings.threads.max(1)).map(|_| Arc::new(Inbox::new())).collect();
+        let inboxes = 0..parts.settings.threads.max(1);
         let shared = Arc::new(Shared {
-            store,
-            clock,
-            endings,
-            registry,
-            state,
-            settings,
-            writer,
-            threads: inboxes,
+            parts,
+            threads: inboxes.map(|_| Arc::new(Inbox::new())).collect(),
             items: Arc::new(Inbox::new()),
             claim: Arc::new(Notify::new()),
             reload: Arc::new(Inbox::new()),
             stop: Arc::new(AtomicBool::new(false)),
         });
-        let mut threads = Vec::with_capacity(shared.threads.len());
-        for index in 0..shared.threads.len() {
+        // Dropped on an error, it ends the threads that were started.
+        let mut worker = Self { shared, engine: None, threads: Vec::new() };
+        for index in 0..worker.shared.threads.len() {
+            let shared = Arc::clone(&worker.shared);
             let launcher = Launcher::new(tokio.clone(), &shared, index);
-            let shared = Arc::clone(&shared);
             // Made where it stays: the futures of workflows never move.
             let run = move || WorkflowThread::new(shared, index, launcher).run();
-            threads.push(spawn(format!("workflow-{index}"), run)?);
+            worker.threads.push(spawn(format!("workflow-{index}"), run)?);
         }
-        let engine = spawn("workflow-engine".to_owned(), {
-            let shared = Arc::clone(&shared);
-            move || engine(&shared)
-        })?;
-        Ok(Self { shared, engine: Some(engine), threads })
+        let shared = Arc::clone(&worker.shared);
+        worker.engine = Some(spawn("workflow-engine".to_owned(), move || engine(&shared))?);
+        Ok(worker)
     }
 
     pub(crate) fn starts(&self) -> Arc<dyn Starts> {
@@ -146,11 +132,6 @@ impl Worker {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the grace period is real time")]
-async fn within<T>(patience: Duration, future: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(patience, future).await.ok()
-}
-
 fn tell(drained: bool, stopped: bool) {
     if !drained {
         tracing::warn!("steps did not end within the grace period and will run again");
@@ -162,16 +143,11 @@ fn tell(drained: bool, stopped: bool) {
 
 /// Ends the threads: first those that write, then the one that commits.
 fn stop(shared: &Shared, threads: Vec<JoinHandle<()>>, engine: Option<JoinHandle<()>>) {
-    for inbox in &shared.threads {
-        inbox.close();
-    }
+    shared.close_threads();
     for thread in threads {
         join(thread);
     }
-    shared.stop.store(true, Ordering::Release);
-    shared.items.close();
-    shared.reload.close();
-    shared.claim.notify_one();
+    shared.close_engine();
     if let Some(engine) = engine {
         join(engine);
     }
@@ -200,13 +176,8 @@ fn join(thread: JoinHandle<()>) {
 impl Drop for Worker {
     /// Without `shut_down`: stops at once, as a crash would; nothing is lost.
     fn drop(&mut self) {
-        for inbox in &self.shared.threads {
-            inbox.close();
-        }
-        self.shared.stop.store(true, Ordering::Release);
-        self.shared.items.close();
-        self.shared.reload.close();
-        self.shared.claim.notify_one();
+        self.shared.close_threads();
+        self.shared.close_engine();
     }
 }
 
@@ -227,7 +198,7 @@ fn engine(shared: &Arc<Shared>) {
         }
     };
     let committer = Committer {
-        store: Arc::clone(&shared.store),
+        store: Arc::clone(&shared.parts.store),
         inbox: Arc::clone(&shared.items),
         stop: Arc::clone(&shared.stop),
     };
@@ -251,6 +222,19 @@ fn engine(shared: &Arc<Shared>) {
 }
 
 impl Shared {
+    fn close_threads(&self) {
+        for inbox in &self.threads {
+            inbox.close();
+        }
+    }
+
+    fn close_engine(&self) {
+        self.stop.store(true, Ordering::Release);
+        self.items.close();
+        self.reload.close();
+        self.claim.notify_one();
+    }
+
     /// The thread that runs a run.
     fn thread_of(&self, run: RunId) -> Option<&Arc<Inbox<Message>>> {
         let index = usize::try_from(run.0.rem_euclid(i64::MAX)).unwrap_or(0) % self.threads.len();

@@ -19,12 +19,12 @@ use crate::turn::{Actor, Effects, Fate, Fault, Identity, RunInfo, Target};
 
 impl WorkflowThread {
     fn identity(&self, workflow: &str) -> Identity {
-        let build = Arc::clone(&self.shared.settings.build);
-        Identity { writer: self.shared.writer, build, workflow: workflow.into() }
+        let build = Arc::clone(&self.shared.parts.settings.build);
+        Identity { writer: self.shared.parts.writer, build, workflow: workflow.into() }
     }
 
     fn info(&self, run: RunId, id: Arc<str>, seed: i64) -> RunInfo {
-        RunInfo { run, id, seed, payload_limit: self.shared.settings.limits.payload }
+        RunInfo { run, id, seed, payload_limit: self.shared.parts.settings.limits.payload }
     }
 
     fn begin(
@@ -33,7 +33,7 @@ impl WorkflowThread {
         args: &str,
     ) -> Result<WorkflowFuture, Fault> {
         let definition = definition.ok_or(Fault::Unregistered)?;
-        let limits = self.shared.settings.limits;
+        let limits = self.shared.parts.settings.limits;
         let begun = crate::panics::catch(|| (definition.begin)(args, limits));
         let begun = begun.map_err(Fault::Panicked)?;
         begun.map_err(|error| Fault::Undecodable { what: "its arguments".to_owned(), error })
@@ -48,7 +48,7 @@ impl WorkflowThread {
             return;
         }
         let seed = i64::from_ne_bytes(self.chance.next_u64().to_ne_bytes());
-        let begun = self.begin(self.shared.registry.find(workflow), &args);
+        let begun = self.begin(self.shared.parts.registry.find(workflow), &args);
         let (info, identity) = (self.info(run, id, seed), self.identity(workflow));
         let actor = Actor::start(info, identity, args, begun, self.now);
         let mut held = Run::new(actor, seed);
@@ -62,7 +62,7 @@ impl WorkflowThread {
         if self.holds(record.run) {
             return;
         }
-        let definition = self.shared.registry.find(&record.workflow);
+        let definition = self.shared.parts.registry.find(&record.workflow);
         let begun = self.begin(definition, &record.args);
         let info = self.info(record.run, Arc::clone(&record.id), record.seed);
         let identity = self.identity(&record.workflow);
@@ -263,13 +263,13 @@ impl WorkflowThread {
     /// What became of a run; returns whether it stays in memory.
     fn conclude(&mut self, ticket: Ticket, run: &mut Run, fate: Fate) -> bool {
         match fate {
-            Fate::Ended(end) => self.shared.endings.tell(ticket.run, end),
+            Fate::Ended(end) => self.shared.parts.endings.tell(ticket.run, end),
             Fate::Parked => {
-                self.shared.endings.leave(ticket.run);
+                self.shared.parts.endings.leave(ticket.run);
                 self.shared.claim.notify_one();
             }
             Fate::Blocked => {
-                self.shared.endings.leave(ticket.run);
+                self.shared.parts.endings.leave(ticket.run);
                 return Self::stays(run);
             }
             Fate::Taken(holder) => Self::accept(run, Ok(Accepted::Taken(holder))),
@@ -305,7 +305,7 @@ impl WorkflowThread {
             self.attempt(ticket, run, call);
         }
         let Some(since) = run.idle_since.filter(|_| run.only_waits()) else { return true };
-        let park_after = self.shared.settings.park_after;
+        let park_after = self.shared.parts.settings.park_after;
         if let Some(due) = run.next_due()
             && since + park_after <= self.now
             && self.now < due

@@ -1,84 +1,47 @@
 //! The worker on a store that fails.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
-
-use async_trait::async_trait;
 
 use super::{Parts, Settings, Worker};
 use crate::client::Client;
-use crate::clock::{SystemClock, Timestamp};
+use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Answer, Event, Item, Limits, RunId, RunRecord, WriterId};
+use crate::model::{Limits, RunId, WriterId};
 use crate::registry::Registry;
 use crate::state::State;
-use crate::store::{Counter, Endings, Loaded, MemoryStore, Numbers, Store};
+use crate::store::{Counter, Disturbance, Disturbed, Endings, MemoryStore, Numbers};
 use crate::{Result, step, workflow};
 
 /// Of three commits one is lost on its way, one loses its answer.
 #[derive(Default)]
 struct Flaky {
-    inner: MemoryStore,
-    commits: AtomicU64,
     /// No commit at all until that many were tried.
     down: u64,
+    /// The answer to the first claim that finds something is lost too.
+    forgets_claim: Arc<AtomicBool>,
 }
 
-#[async_trait]
-impl Store for Flaky {
-    async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
-        let lost = || Err(Error::new(ErrorKind::Unavailable, "the line is dead"));
-        let number = self.commits.fetch_add(1, Ordering::SeqCst);
-        if number < self.down || number.is_multiple_of(3) {
-            return lost();
+fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "the line is dead")
+}
+
+impl Disturbance for Flaky {
+    fn before_commit(&self, number: u64) -> Result<(), Error> {
+        if number <= self.down || number % 3 == 1 { Err(lost()) } else { Ok(()) }
+    }
+
+    fn after_commit(&self, number: u64) -> Result<(), Error> {
+        if number % 3 == 2 { Err(lost()) } else { Ok(()) }
+    }
+
+    fn claimed(&self, runs: Vec<RunId>) -> Result<Vec<RunId>, Error> {
+        if !runs.is_empty() && self.forgets_claim.swap(false, Ordering::SeqCst) {
+            return Err(lost());
         }
-        let answers = self.inner.commit(items).await;
-        if number % 3 == 1 { lost() } else { answers }
+        Ok(runs)
     }
-
-    async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {
-        self.inner.reserve(counter, count).await
-    }
-
-    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error> {
-        self.inner.take_over(writer, build, now).await
-    }
-
-    async fn claim(
-        &self,
-        writer: WriterId,
-        now: Timestamp,
-        most: u32,
-    ) -> Result<Vec<RunId>, Error> {
-        self.inner.claim(writer, now, most).await
-    }
-
-    async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
-        self.inner.owned(writer).await
-    }
-
-    async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
-        self.inner.load(runs).await
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        self.inner.next_due().await
-    }
-
-    async fn release(&self, writer: WriterId, now: Timestamp) -> Result<(), Error> {
-        self.inner.release(writer, now).await
-    }
-
-    async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {
-        self.inner.find(id).await
-    }
-
-    async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
-        self.inner.history(run).await
-    }
-
-    async fn close(&self) {}
 }
 
 static BODIES: AtomicU32 = AtomicU32::new(0);
@@ -96,12 +59,11 @@ async fn counts(number: u32) -> Result<u32> {
     Ok(first + second? + third?)
 }
 
-async fn start(store: Flaky) -> (Arc<Client>, Worker) {
-    let store: Arc<dyn Store> = Arc::new(store);
+async fn start(flaky: Flaky) -> (Arc<Client>, Worker) {
+    let store = Disturbed::around(Arc::new(MemoryStore::default()), flaky);
     let endings = Arc::new(Endings::default());
     let limits = Limits { payload: 1 << 20 };
-    let settings =
-        Settings { threads: 2, park_after: Duration::from_secs(1), limits, build: "b".into() };
+    let settings = Settings { threads: 2, park_after: Duration::ZERO, limits, build: "b".into() };
     let worker = Worker::start(Parts {
         store: Arc::clone(&store),
         clock: Arc::new(SystemClock::new()),
@@ -136,5 +98,25 @@ async fn a_start_waits_until_the_store_answers() {
     let (client, worker) = start(Flaky { down: 4, ..Flaky::default() }).await;
     let run = client.start(counts(1)).await.unwrap();
     assert_eq!(run.result().await.unwrap(), 6);
+    worker.shut_down(Duration::from_secs(5)).await;
+}
+
+#[workflow]
+async fn sleeps_twice() -> Result<u32> {
+    workflow::sleep(Duration::from_millis(600)).await;
+    let first = count(1).await?;
+    workflow::sleep(Duration::from_millis(600)).await;
+    Ok(first + count(2).await?)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_comes_back_when_the_answer_to_its_claim_is_lost() {
+    let forgets_claim = Arc::new(AtomicBool::new(true));
+    let flaky = Flaky { forgets_claim: Arc::clone(&forgets_claim), ..Flaky::default() };
+    let (client, worker) = start(flaky).await;
+    let run = client.start(sleeps_twice()).await.unwrap();
+    assert_eq!(run.result().within(Duration::from_secs(20)).await.unwrap(), 3);
+    assert_eq!(run.history().await.unwrap().events().len(), 4);
+    assert!(!forgets_claim.load(Ordering::SeqCst), "it never left memory: nothing was claimed");
     worker.shut_down(Duration::from_secs(5)).await;
 }

@@ -75,11 +75,11 @@ impl WorkflowThread {
             let patience = self
                 .alarms
                 .first()
-                .map(|(due, _)| due.since(self.shared.clock.now()).min(LONGEST_WAIT));
+                .map(|(due, _)| due.since(self.shared.parts.clock.now()).min(LONGEST_WAIT));
             if !inbox.take(&mut messages, patience) {
                 break;
             }
-            self.now = self.shared.clock.now();
+            self.now = self.shared.parts.clock.now();
             for message in messages.drain(..) {
                 self.handle(message);
             }
@@ -174,7 +174,7 @@ impl WorkflowThread {
     /// When to look at the run without a message: its next timer or attempt,
     /// or when it may leave memory.
     fn set_alarm(&mut self, slot: usize, run: &mut Run) {
-        let park_after = self.shared.settings.park_after;
+        let park_after = self.shared.parts.settings.park_after;
         let alarm = if self.draining || (run.timers.is_empty() && run.steps.is_empty()) {
             None
         } else if run.only_waits() {

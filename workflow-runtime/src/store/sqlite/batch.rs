@@ -140,13 +140,18 @@ impl Texts {
     }
 }
 
+/// What the sections that come with other rows ask first.
+const ACCEPTED: &str = include_str!("../../../sql/batch/accepted.sqlite.sql");
+
 fn text(shape: Shape) -> String {
     let mut text = String::from("begin immediate;\n");
     for (section, rows) in SECTIONS.into_iter().zip(shape) {
         let row = format!("({})", vec!["?"; section.columns()].join(","));
         for from in (0..rows).step_by(BLOCK) {
             let values = vec![row.as_str(); BLOCK.min(rows - from)].join(",");
-            text.push_str(&section.text().replace("{rows}", &values));
+            text.push_str(
+                &section.text().replace("{rows}", &values).replace("{accepted}", ACCEPTED),
+            );
             text.push_str(";\n");
         }
     }

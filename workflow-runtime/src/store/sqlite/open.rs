@@ -9,6 +9,7 @@ use sqlx::sqlite::{
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use super::{SqliteOptions, unavailable};
+use crate::clock::pause;
 use crate::error::{Error, ErrorKind};
 
 /// Each script brings the schema one version further.
@@ -19,6 +20,9 @@ const READERS: u32 = 4;
 
 /// How long a lock of another process is waited for.
 const BUSY: Duration = Duration::from_secs(10);
+
+/// Between two tries to switch a new file to WAL.
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 fn options(options: &SqliteOptions) -> SqliteConnectOptions {
     let synchronous =
@@ -46,7 +50,7 @@ pub(super) async fn connect(of: &SqliteOptions) -> Result<SqliteConnection, Erro
             // Switching a new file to WAL does not wait for its lock.
             Err(error) if is_busy(&error) && tries < 100 => {
                 tries += 1;
-                pause().await;
+                pause(BUSY_PAUSE).await;
             }
             Err(error) => {
                 let message = format!("cannot open {}", of.path.display());
@@ -54,11 +58,6 @@ pub(super) async fn connect(of: &SqliteOptions) -> Result<SqliteConnection, Erro
             }
         }
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "another process holds the file, in real time")]
-async fn pause() {
-    tokio::time::sleep(Duration::from_millis(20)).await;
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {

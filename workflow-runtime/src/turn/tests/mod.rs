@@ -1,5 +1,6 @@
 //! The replay engine under a seeded simulation, and its single rules.
 
+mod chance;
 mod programs;
 mod rules;
 mod simulation;

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::chance::Rng;
 use super::programs::SHAPES;
-use super::simulation::Rng;
 use super::{result_of, sleep, step, take_trace, workflow};
 use crate::clock::Timestamp;
 use crate::model::{

@@ -1,51 +1,27 @@
 //! Many workers, one store, everything goes wrong, in an order made from a
 //! seed: lost replies, lost requests, crashes, zombies, races for one id,
-//! parked runs, failed attempts, deploys of changed code. The real actors and the reference store run;
-//! only the world around them is made up.
+//! parked runs, failed attempts, deploys of changed code. The real actors and
+//! the reference store run; only the world around them is made up.
 //!
 //! `SIM_SEEDS=100000 cargo test -p workflow-runtime simulation` runs more;
 //! `SIM_SEED=17` runs one, which is how a failure is repeated.
+
+mod checks;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::chance::Rng;
 use super::programs::{Program, SHAPES, changed};
 use super::{result_of, take_trace};
 use crate::clock::Timestamp;
-use crate::model::CallId;
-use crate::model::{
-    Answer, Decision, Event, EventKind, FailedAttempt, Item, RunId, StoredRun, WriterId,
-};
+use crate::model::{Answer, CallId, FailedAttempt, Item, RunId, StoredRun, WriterId};
 use crate::store::Tables;
 use crate::turn::actor::{Effects, Fate};
 use crate::turn::{Actor, Identity, RunInfo, Target};
-
-/// `SplitMix64`, by Steele, Lea and Flood.
-pub(super) struct Rng(u64);
-
-impl Rng {
-    pub(super) fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(super) fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n as u64).unwrap()
-    }
-
-    fn percent(&mut self, p: usize) -> bool {
-        self.below(100) < p
-    }
-}
+use checks::decisions;
 
 /// A run in the memory of one process.
 struct Held {
@@ -503,70 +479,6 @@ impl World {
             .filter(|run| self.tables.load(**run).is_some_and(|s| s.record.end.is_none()))
             .count()
     }
-
-    /// Everything that must be true in the end.
-    fn check(&self) {
-        let accepted: BTreeSet<_> =
-            self.ids.keys().copied().filter(|run| self.tables.load(*run).is_some()).collect();
-        let ids: BTreeSet<_> = accepted.iter().map(|run| &self.ids[run]).collect();
-        assert_eq!(ids.len(), accepted.len(), "one id, two runs");
-        for run in accepted {
-            let stored = self.tables.load(run).unwrap();
-            self.check_run(run, &stored);
-        }
-    }
-
-    fn check_run(&self, run: RunId, stored: &StoredRun) {
-        for (event, seq) in stored.history.iter().zip(1..) {
-            assert_eq!(event.seq, seq, "run {run} has a gap");
-        }
-        let durable = decisions(stored);
-        let results: BTreeMap<CallId, &Event> = stored
-            .history
-            .iter()
-            .filter(|event| event.kind == EventKind::Step)
-            .map(|event| (event.call.unwrap(), event))
-            .collect();
-        for ((_, call), effect) in self.effects.iter().filter(|((of, _), _)| *of == run) {
-            let decision = &durable[call];
-            let args = decision.args.as_deref().unwrap();
-            let only = BTreeSet::from([format!("{}{args}", decision.name)]);
-            assert_eq!(effect.args, only, "an effect was built on a value that is no history's");
-            // At most three attempts in each life that had it in hand.
-            assert!(effect.bodies <= effect.lives.len() * 3, "run {run} call {call} ran too often");
-        }
-        for (call, event) in results {
-            assert!(self.effects.contains_key(&(run, call)), "a result without a body");
-            let decision = &durable[&call];
-            let expected = result_of(&decision.name, decision.args.as_deref().unwrap());
-            assert_eq!(event.payload.as_deref(), Some(&*expected), "a result at another call");
-        }
-        assert!(stored.failed_attempts.is_empty(), "attempts of an ended run are left over");
-        self.check_replay(run, stored);
-    }
-
-    /// A replay of the whole history repeats what the run did when it ended.
-    fn check_replay(&self, run: RunId, stored: &StoredRun) {
-        take_trace();
-        let program = self.programs[&run];
-        let info = Self::info(run, &stored.record.id);
-        let mut open = stored.clone();
-        open.record.end = None;
-        let actor = Actor::recover(
-            info,
-            Self::identity(WriterId(0)),
-            &open,
-            Ok(program()),
-            Timestamp::from_millis(0),
-        );
-        // Where a run ended, a replay of it as an open run must say so.
-        assert!(actor.is_blocked(), "the replay of an ended run did not end");
-        let trace = take_trace();
-        if let Some((live, output)) = self.ended.get(&run) {
-            assert_eq!(&trace, live, "run {run} replays otherwise than it ran");
-            assert_eq!(stored.record.end.as_ref().unwrap().output.as_ref(), output);
-        }
-    }
 }
 
 impl Held {
@@ -582,17 +494,6 @@ impl Held {
             life,
         }
     }
-}
-
-/// All decisions that are durable, by call.
-fn decisions(stored: &StoredRun) -> BTreeMap<CallId, Decision> {
-    let turns = stored.history.iter().map(|event| event.decided.clone());
-    std::iter::once(stored.record.decided.clone())
-        .chain(turns)
-        .flatten()
-        .flat_map(|text| Decision::read_all(&text).unwrap())
-        .map(|decision| (decision.call, decision))
-        .collect()
 }
 
 fn simulate(seed: u64, faults: bool, log: Rc<RefCell<Vec<String>>>) {

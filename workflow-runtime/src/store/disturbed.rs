@@ -1,0 +1,95 @@
+//! A store that tests disturb: between the engine and a real one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+
+use super::{Counter, Loaded, Store};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::model::{Answer, Event, Item, RunId, RunRecord, WriterId};
+
+/// What happens around the calls of a store.
+pub(crate) trait Disturbance: Send + Sync + 'static {
+    /// Before the commit of that number, from 1. An error: it is never made.
+    fn before_commit(&self, number: u64) -> Result<(), Error>;
+
+    /// After it. An error: its answers are lost.
+    fn after_commit(&self, number: u64) -> Result<(), Error>;
+
+    /// After a claim. An error: its answer is lost.
+    fn claimed(&self, runs: Vec<RunId>) -> Result<Vec<RunId>, Error> {
+        Ok(runs)
+    }
+}
+
+/// The store with its disturbance.
+pub(crate) struct Disturbed<D> {
+    inner: Arc<dyn Store>,
+    by: D,
+    commits: AtomicU64,
+}
+
+impl<D: Disturbance> Disturbed<D> {
+    pub(crate) fn around(inner: Arc<dyn Store>, by: D) -> Arc<dyn Store> {
+        Arc::new(Self { inner, by, commits: AtomicU64::new(0) })
+    }
+}
+
+#[async_trait]
+impl<D: Disturbance> Store for Disturbed<D> {
+    async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
+        let number = self.commits.fetch_add(1, Ordering::AcqRel) + 1;
+        self.by.before_commit(number)?;
+        let answers = self.inner.commit(items).await;
+        self.by.after_commit(number)?;
+        answers
+    }
+
+    async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {
+        self.inner.reserve(counter, count).await
+    }
+
+    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error> {
+        self.inner.take_over(writer, build, now).await
+    }
+
+    async fn claim(
+        &self,
+        writer: WriterId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RunId>, Error> {
+        let claimed = self.inner.claim(writer, now, limit).await?;
+        self.by.claimed(claimed)
+    }
+
+    async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
+        self.inner.owned(writer).await
+    }
+
+    async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
+        self.inner.load(runs).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        self.inner.next_due().await
+    }
+
+    async fn release(&self, writer: WriterId, now: Timestamp) -> Result<(), Error> {
+        self.inner.release(writer, now).await
+    }
+
+    async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+        self.inner.find(id).await
+    }
+
+    async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
+        self.inner.history(run).await
+    }
+
+    async fn close(&self) {
+        self.inner.close().await;
+    }
+}

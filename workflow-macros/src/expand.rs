@@ -285,6 +285,7 @@ fn step(model: &Model, names: &Names) -> TokenStream {
                     named: __NAMED,
                     retry: #retry,
                     timeout: #timeout,
+                    at_most_once: false,
                     states: &[#(#needs),*],
                     run: #private::run_step::<#marker>,
                     fail: #private::fail_step::<#marker>,

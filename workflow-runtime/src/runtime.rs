@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, WorkflowDefinition, WriterId};
 use crate::registry::{Registry, check_state};
 use crate::state::State;
-use crate::store::{Counter, Endings, MemoryStore, Numbers, Store};
+use crate::store::{Counter, Endings, MemoryStore, Numbers, Store, TakeOver};
 use crate::worker::{Parts, Settings, Worker};
 
 /// Runs workflows on one database, and starts them.
@@ -166,6 +166,11 @@ pub enum Durability {
 
 /// The default bound of one stored value: 1 MiB.
 const MAX_PAYLOAD: usize = 1 << 20;
+const MAX_HISTORY: u32 = 50_000;
+const MAX_RUNS: usize = 10_000;
+const MAX_STEPS: usize = 10_000;
+/// 30 days.
+const KEEP_COMPLETED: Duration = Duration::from_secs(30 * 86_400);
 
 impl Builder {
     fn new(url: String) -> Self {
@@ -175,6 +180,12 @@ impl Builder {
             threads: cores.div_ceil(2),
             park_after: Duration::from_secs(1),
             limits: Limits { payload: MAX_PAYLOAD },
+            max_history: MAX_HISTORY,
+            max_runs: MAX_RUNS,
+            max_steps: MAX_STEPS,
+            max_claims: 5,
+            probation: Duration::from_secs(10),
+            keep_completed: Some(KEEP_COMPLETED),
             build: default_build().into(),
         };
         Self {
@@ -234,6 +245,64 @@ impl Builder {
         self
     }
 
+    /// Most events of one history. At four fifths a warning is logged; at the
+    /// limit the run ends with a failure of kind
+    /// [`FailureKind::HistoryFull`](crate::FailureKind::HistoryFull). Default:
+    /// 50,000.
+    pub fn max_history(mut self, events: u32) -> Self {
+        self.settings.max_history = events.max(1);
+        self
+    }
+
+    /// Most runs that are in hand at one time. More wait in the database, in
+    /// the order in which they are due. A run that only waits for a timer or a
+    /// retry does not count. Default: 10,000.
+    pub fn max_runs(mut self, runs: usize) -> Self {
+        self.settings.max_runs = runs.max(1);
+        self
+    }
+
+    /// Most attempts of steps that run at one time; more wait in the order in
+    /// which they came. A step in back-off does not count. Default: 10,000.
+    pub fn max_steps(mut self, steps: usize) -> Self {
+        self.settings.max_steps = steps.max(1);
+        self
+    }
+
+    /// How often a run may be taken up without getting any further, because
+    /// each time the process ended, before it is [dead](crate::Status::Dead).
+    /// Default: 5.
+    ///
+    /// After the second time it is suspected: it starts after a pause, and not
+    /// beside another suspect, so that the one that ends the process is found.
+    pub fn max_claims(mut self, claims: u32) -> Self {
+        self.settings.max_claims = claims.max(1);
+        self
+    }
+
+    /// How long a suspect is watched: one that lives so long, or gets any
+    /// further, is suspected no more. It is also the pause before a suspect
+    /// starts, and grows with each time it ended the process. Default: 10
+    /// seconds.
+    pub fn probation(mut self, time: Duration) -> Self {
+        self.settings.probation = time;
+        self
+    }
+
+    /// How long completed runs are kept. Default: 30 days. A run that is
+    /// deleted frees its id. Failed, cancelled, dead and blocked runs stay
+    /// until they are deleted by name.
+    pub fn keep_completed(mut self, time: Duration) -> Self {
+        self.settings.keep_completed = Some(time);
+        self
+    }
+
+    /// Completed runs are kept until they are deleted by name.
+    pub fn keep_all(mut self) -> Self {
+        self.settings.keep_completed = None;
+        self
+    }
+
     /// How long [`Runtime::shutdown`] waits for running steps. Default: 30
     /// seconds.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
@@ -282,7 +351,10 @@ impl Builder {
         let endings = Arc::new(Endings::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         // Before anything is accepted: what is open now is of another life.
-        store.take_over(writer, &self.settings.build, clock.now()).await?;
+        let Settings { max_claims, probation, .. } = self.settings;
+        let build = self.settings.build.to_string();
+        let (now, pause) = (clock.now(), probation);
+        store.take_over(TakeOver { writer, build, now, max_claims, pause }).await?;
         let limits = self.settings.limits;
         let worker = Worker::start(Parts {
             store: Arc::clone(&store),
@@ -310,7 +382,7 @@ impl Builder {
             #[cfg(feature = "sqlite")]
             Location::Sqlite(path) => {
                 let full = self.durability == Durability::Full;
-                let options = crate::store::SqliteOptions { path, full };
+                let options = crate::store::SqliteOptions { path, full, owner: true };
                 Arc::new(crate::store::SqliteStore::open(options).await?)
             }
             #[cfg(not(feature = "sqlite"))]

@@ -1,1 +1,1 @@
-select status = 0 from runs where id = $1
+select status = 0 from runs where id = ?1

@@ -1,1 +1,1 @@
-select run from active where owner = $1
+select run from active where owner = ?1

@@ -1,1 +1,2 @@
-update active set owner = null, due = $2 where owner = $1
+-- An orderly end of a process is no fault of its runs.
+update active set owner = null, due = ?2, claims = max(claims - 1, 0) where owner = ?1

@@ -1,1 +1,1 @@
-select id from runs where workflow_id = $1 order by generation desc limit 1
+select id from runs where workflow_id = ?1 order by generation desc limit 1

@@ -1,1 +1,1 @@
-select owner from active where run = $1
+select owner from active where run = ?1

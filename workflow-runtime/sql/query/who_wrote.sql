@@ -1,1 +1,1 @@
-select writer from history where run = $1 and seq = $2
+select writer from history where run = ?1 and seq = ?2

@@ -9,7 +9,7 @@ use super::{ArgsCodec, Call, Returns};
 use crate::codec::encode_tagged;
 use crate::error::{Failure, FailureKind};
 use crate::model::{
-    AttemptFailure, Encoded, Limits, StepDefinition, StepFuture, StepOutcome, StepRun,
+    AttemptFailure, Encoded, Ended, Limits, StepDefinition, StepFuture, StepOutcome, StepRun,
     WorkflowDefinition, WorkflowFuture,
 };
 use crate::state::State;
@@ -182,19 +182,20 @@ pub fn begin_workflow<D: Workflow>(args: &str, limits: Limits) -> Result<Workflo
     Ok(Box::pin(async move {
         let returned = body.await;
         let ok = (D::returns().is_ok)(&returned);
+        let how = if ok { Ended::Completed } else { Ended::Failed };
         let encoded = (D::returns().encode)(&returned, limits.payload);
         let stored = encoded.map_err(|error| error.to_string()).and_then(|text| {
             // What does not read back is no result.
             (D::returns().decode)(&text).map(|_| text)
         });
         match stored {
-            Ok(text) => Encoded { text: text.into(), ok },
+            Ok(text) => Encoded { text: text.into(), how },
             Err(error) => {
                 let message = format!("the result of `{}` cannot be stored: {error}", D::NAME);
                 let failure = Failure::of_kind(FailureKind::Unstorable, message);
                 let text = encode_tagged("failure", &failure, MIN_FAILURE);
                 let text = text.unwrap_or_else(|_| UNKNOWN_FAILURE.to_owned());
-                Encoded { text: text.into(), ok: false }
+                Encoded { text: text.into(), how: Ended::Failed }
             }
         }
     }))

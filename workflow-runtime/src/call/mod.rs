@@ -6,6 +6,7 @@ mod direct;
 mod outcome;
 mod returns;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -56,6 +57,7 @@ pub struct Call<D: Definition> {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Options {
     pub(crate) id: Option<Arc<str>>,
+    pub(crate) meta: BTreeMap<String, String>,
     retry: Option<RetryPolicy>,
     timeout: Option<Duration>,
 }
@@ -119,6 +121,17 @@ impl<D: Definition> Call<D> {
         D: Workflow,
     {
         self.options.id = Some(id.into().into());
+        self
+    }
+}
+
+impl<W: Workflow> Call<W> {
+    /// Notes something about the run that is no argument: a tenant, a trace,
+    /// who started it. [`step::meta`](crate::step::meta) and
+    /// [`workflow::meta`](crate::workflow::meta) read it, lists of runs show it
+    /// and can be asked for it. A key has letters, digits, `_`, `-` and `.`.
+    pub fn meta(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
+        self.options.meta.insert(key.into(), value.into());
         self
     }
 }
@@ -231,9 +244,11 @@ impl<D: Step> Future for Call<D> {
         let fail = |failure| Poll::Ready((D::returns().fail)(failure));
         let polled = match self.place {
             Place::Unpolled => {
-                let Some(limit) = with_table(|table| table.info().payload_limit) else {
-                    return fail(self.outside());
-                };
+                let asked = with_table(|table| (table.info().payload_limit, table.is_stopped()));
+                let Some((limit, stopped)) = asked else { return fail(self.outside()) };
+                if stopped {
+                    return Poll::Pending;
+                }
                 let args = match self.encode(limit) {
                     Ok(args) => args,
                     Err(failure) => return fail(failure),

@@ -76,20 +76,7 @@ impl<T, E> Handle<T, E> {
     ///
     /// [`ErrorKind::NotFound`], or the store did not answer.
     pub async fn status(&self) -> Result<Status, Error> {
-        let record = self.record().await?;
-        let Some(open) = record.open else {
-            let ok = record.end.is_some_and(|end| end.ok);
-            return Ok(if ok { Status::Completed } else { Status::Failed });
-        };
-        Ok(if open.blocked.is_some() {
-            Status::Blocked
-        } else if open.owned {
-            Status::Running
-        } else if open.due > record.created {
-            Status::Waiting
-        } else {
-            Status::Queued
-        })
+        Ok(self.record().await?.status())
     }
 
     /// Why the run is set aside; none if it is not.

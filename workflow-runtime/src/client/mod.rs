@@ -62,14 +62,15 @@ impl Client {
         W::Return: Outcome,
     {
         let (args, options) = call.into_parts();
-        let id = options.id;
+        let (id, meta) = (options.id, options.meta);
+        let meta = (!meta.is_empty()).then(|| serde_json::json!(meta).to_string().into());
         // Encoded before the first wait: arguments need not be `Send`.
         let args = args.ok_or_else(|| {
             Error::new(ErrorKind::Configuration, "a call that was awaited cannot be started")
         });
         let args = args.and_then(|args| self.encode::<W>(&args));
         let client = Arc::clone(self);
-        Starting(Box::pin(async move { client.start_encoded::<W>(id, args?).await }))
+        Starting(Box::pin(async move { client.start_encoded::<W>(id, args?, meta).await }))
     }
 
     fn encode<W: Workflow>(&self, args: &W::Args) -> Result<Arc<str>, Error> {
@@ -89,6 +90,7 @@ impl Client {
         self: &Arc<Self>,
         id: Option<Arc<str>>,
         args: Arc<str>,
+        meta: Option<Arc<str>>,
     ) -> Result<Handle<OkOf<W>, ErrOf<W>>, Error>
     where
         W: Workflow,
@@ -103,7 +105,7 @@ impl Client {
         let ending = self.endings.of(run);
         let (accepted, answer) = oneshot::channel();
         let (asked, sent) = (Arc::clone(&id), Arc::clone(&args));
-        let new = NewRun { run, workflow: W::NAME, id: asked, args: sent, accepted };
+        let new = NewRun { run, workflow: W::NAME, id: asked, args: sent, meta, accepted };
         let answer = match self.starts.start(new) {
             Ok(()) => answer.await,
             Err(error) => {

@@ -60,6 +60,13 @@ pub enum FailureKind {
     /// A result could not be stored: JSON cannot carry it, or it is over the
     /// limit. Final: running the step again would not help.
     Unstorable,
+    /// The process died while a step that runs at most once was running:
+    /// whether it acted is unknown.
+    Interrupted,
+    /// The run brought its process down too often and is not tried again.
+    Dead,
+    /// The history of the run reached its longest length.
+    HistoryFull,
     /// A call was awaited where no workflow runs.
     OutsideWorkflow,
     /// There is no run of that workflow and id.
@@ -150,7 +157,10 @@ impl Failure {
     }
 
     pub(crate) fn of_kind(kind: FailureKind, message: impl Into<String>) -> Self {
-        let retryable = !matches!(kind, FailureKind::Unstorable | FailureKind::OutsideWorkflow);
+        let retryable = !matches!(
+            kind,
+            FailureKind::Unstorable | FailureKind::OutsideWorkflow | FailureKind::Interrupted
+        );
         Self(Box::new(Recorded {
             kind,
             type_name: String::new(),

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::RetryPolicy;
+use super::{Ended, RetryPolicy};
 use crate::error::Failure;
 use crate::state::{State, StateNeed};
 
@@ -102,6 +102,8 @@ pub struct StepDefinition {
     pub retry: RetryPolicy,
     /// Bound of one attempt unless the call says otherwise.
     pub timeout: Option<Duration>,
+    /// An attempt that a crash cut short is not followed by another.
+    pub at_most_once: bool,
     /// State it borrows.
     pub states: &'static [StateNeed],
     /// Makes an attempt from its arguments as JSON.
@@ -116,8 +118,8 @@ pub struct StepDefinition {
 pub struct Encoded {
     /// JSON.
     pub text: Arc<str>,
-    /// `Ok`, or `Err`.
-    pub ok: bool,
+    /// How the workflow ended.
+    pub how: Ended,
 }
 
 /// A workflow, running.

@@ -15,6 +15,8 @@ pub(crate) enum EventKind {
     Step,
     /// A timer was due.
     Timer,
+    /// Somebody cancelled the run: `payload` says who and why.
+    Cancelled,
 }
 
 impl EventKind {
@@ -23,12 +25,14 @@ impl EventKind {
             Self::Begun => "begun",
             Self::Step => "step",
             Self::Timer => "timer",
+            Self::Cancelled => "cancelled",
         }
     }
 
     #[cfg(feature = "sqlite")]
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Begun, Self::Step, Self::Timer].into_iter().find(|kind| kind.as_str() == text)
+        let all = [Self::Begun, Self::Step, Self::Timer, Self::Cancelled];
+        all.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

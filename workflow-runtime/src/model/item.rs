@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CallId, Event, RunId, WriterId};
+use super::{CallId, Command, Event, RunId, Status, WriterId};
 use crate::clock::Timestamp;
 
 /// What one run wants committed together. Sent again after a lost reply it is
@@ -16,9 +16,10 @@ pub(crate) struct Item {
     /// Consecutive rows. Refused if the row before the first is missing or the
     /// first is there from another writer.
     pub(crate) events: Vec<Event>,
-    /// Attempts that failed and will be followed by another.
-    pub(crate) failed_attempts: Vec<FailedAttempt>,
-    /// Calls whose failed attempts can go: their result is among `events`.
+    /// What is known of attempts of calls that have no result yet.
+    pub(crate) attempts: Vec<AttemptRecord>,
+    /// Calls whose attempts can be forgotten: their result is among `events`,
+    /// or nobody waits for it.
     pub(crate) settled: Vec<CallId>,
     pub(crate) end: Option<End>,
     /// The run leaves memory and is due again then.
@@ -27,6 +28,8 @@ pub(crate) struct Item {
     pub(crate) block: Option<Block>,
     /// What set it aside before is over.
     pub(crate) unblock: bool,
+    /// It got further than when it was claimed: it is suspected no more.
+    pub(crate) progress: bool,
 }
 
 /// A new run.
@@ -40,18 +43,60 @@ pub(crate) struct Start {
     pub(crate) seed: i64,
     /// JSON: what the first turn decided; none if it has not run.
     pub(crate) decided: Option<Arc<str>>,
+    /// JSON map of texts.
+    pub(crate) meta: Option<Arc<str>>,
+    /// Nobody has it in hand: whoever claims it runs it.
+    pub(crate) queued: bool,
     pub(crate) at: Timestamp,
 }
 
 /// The end of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct End {
-    /// Completed, or failed.
-    pub(crate) ok: bool,
+    pub(crate) how: Ended,
     /// JSON: the result.
     pub(crate) output: Arc<str>,
-    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "kept by SQL stores"))]
     pub(crate) at: Timestamp,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// With `Ok`.
+    Completed,
+    /// With `Err`.
+    Failed,
+    /// By a cancellation.
+    Cancelled,
+    /// It brought its process down too often.
+    Dead,
+}
+
+impl Ended {
+    const ALL: [Self; 4] = [Self::Completed, Self::Failed, Self::Cancelled, Self::Dead];
+
+    /// As stored; 0 is an open run.
+    pub(crate) fn code(self) -> i64 {
+        match self {
+            Self::Completed => 1,
+            Self::Failed => 2,
+            Self::Cancelled => 3,
+            Self::Dead => 4,
+        }
+    }
+
+    pub(crate) fn from_code(code: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|how| how.code() == code)
+    }
+
+    pub(crate) fn status(self) -> Status {
+        match self {
+            Self::Completed => Status::Completed,
+            Self::Failed => Status::Failed,
+            Self::Cancelled => Status::Cancelled,
+            Self::Dead => Status::Dead,
+        }
+    }
 }
 
 /// Why a run is set aside.
@@ -64,15 +109,26 @@ pub(crate) struct Block {
     pub(crate) at: Timestamp,
 }
 
-/// An attempt of a step that failed and will be followed by another.
+/// What is known of the attempts of a step that has no result yet: some failed,
+/// or it left a heartbeat, or it may run once only and was begun.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct FailedAttempt {
+pub(crate) struct AttemptRecord {
     pub(crate) call: CallId,
-    /// From 1.
-    pub(crate) attempt: u32,
+    /// How many failed.
+    pub(crate) failed: u32,
+    /// Of the last that failed.
     pub(crate) error: Arc<str>,
     /// When the next one starts.
     pub(crate) retry_at: Timestamp,
+    /// JSON: what the step said last with its heartbeat.
+    pub(crate) detail: Option<Arc<str>>,
+}
+
+impl AttemptRecord {
+    pub(crate) fn new(call: CallId) -> Self {
+        let retry_at = Timestamp::default();
+        Self { call, failed: 0, error: "".into(), retry_at, detail: None }
+    }
 }
 
 impl Item {
@@ -82,12 +138,13 @@ impl Item {
             writer,
             start: None,
             events: Vec::new(),
-            failed_attempts: Vec::new(),
+            attempts: Vec::new(),
             settled: Vec::new(),
             end: None,
             park: None,
             block: None,
             unblock: false,
+            progress: false,
         }
     }
 
@@ -103,11 +160,13 @@ impl Item {
 
     fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
         let starts = self.start.iter().flat_map(|start| {
-            [Some(&start.id), Some(&start.args), start.decided.as_ref()].into_iter().flatten()
+            let (decided, meta) = (start.decided.as_ref(), start.meta.as_ref());
+            [Some(&start.id), Some(&start.args), decided, meta].into_iter().flatten()
         });
         let events = self.events.iter();
         let events = events.flat_map(|event| event.payload.iter().chain(&event.decided));
-        let attempts = self.failed_attempts.iter().map(|failed| &failed.error);
+        let attempts = self.attempts.iter();
+        let attempts = attempts.flat_map(|record| record.detail.iter().chain([&record.error]));
         let ends = self.end.iter().map(|end| &end.output);
         let blocks = self.block.iter().map(|block| &block.report);
         starts.chain(events).chain(attempts).chain(ends).chain(blocks)
@@ -126,6 +185,9 @@ pub(crate) enum Answer {
     /// The row before its first is not there: the store forgot something that
     /// it had acknowledged.
     MissingPredecessor,
+    /// Its events are durable, and the run goes on: somebody asked for its
+    /// cancellation before it ended. The last event is not delivered.
+    NotEnded,
     /// It can never be stored; the reason.
     Refused(String),
 }
@@ -139,9 +201,23 @@ pub(crate) struct RunRecord {
     pub(crate) args: Arc<str>,
     pub(crate) seed: i64,
     pub(crate) decided: Option<Arc<str>>,
+    pub(crate) meta: Option<Arc<str>>,
     pub(crate) created: Timestamp,
     pub(crate) end: Option<End>,
     pub(crate) open: Option<OpenRun>,
+}
+
+impl RunRecord {
+    /// Where it stands.
+    pub(crate) fn status(&self) -> Status {
+        match (&self.end, &self.open) {
+            (Some(end), _) => end.how.status(),
+            (None, Some(open)) if open.blocked.is_some() => Status::Blocked,
+            (None, Some(open)) if open.owned => Status::Running,
+            (None, Some(open)) if open.due > self.created => Status::Waiting,
+            (None, _) => Status::Queued,
+        }
+    }
 }
 
 /// What is known of a run only while it is open.
@@ -149,6 +225,8 @@ pub(crate) struct RunRecord {
 pub(crate) struct OpenRun {
     pub(crate) due: Timestamp,
     pub(crate) owned: bool,
+    /// How often it was claimed since it last got further.
+    pub(crate) claims: u32,
     /// JSON of a `Blocked`, if it is set aside.
     pub(crate) blocked: Option<Arc<str>>,
 }
@@ -158,5 +236,7 @@ pub(crate) struct OpenRun {
 pub(crate) struct StoredRun {
     pub(crate) record: RunRecord,
     pub(crate) history: Vec<Event>,
-    pub(crate) failed_attempts: Vec<FailedAttempt>,
+    pub(crate) attempts: Vec<AttemptRecord>,
+    /// A cancellation that is not in the history yet.
+    pub(crate) cancel: Option<Command>,
 }

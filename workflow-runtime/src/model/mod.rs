@@ -2,9 +2,11 @@
 //! `async`; what is decided about them is decided elsewhere.
 
 mod blocked;
+mod command;
 mod decision;
 mod definition;
 mod event;
+mod filter;
 mod history;
 mod id;
 mod item;
@@ -12,16 +14,20 @@ mod retry;
 mod status;
 
 pub use blocked::{Blocked, BlockedKind};
+pub(crate) use command::{Command, CommandKind, Commanded};
 pub(crate) use decision::{Args, CallKind, Decision, Decisions};
 pub use definition::{
     AttemptFailure, Encoded, Limits, Named, StepDefinition, StepFuture, StepOutcome, StepRun,
     WorkflowBegin, WorkflowDefinition, WorkflowFuture,
 };
 pub(crate) use event::{Event, EventKind};
+pub use filter::{DeadLetter, RunSummary};
+pub(crate) use filter::{RunQuery, read_meta};
 pub use history::{History, HistoryEvent};
 pub(crate) use id::{CallId, RunId, WriterId};
+pub use item::Ended;
 pub(crate) use item::{
-    Answer, Block, End, FailedAttempt, Item, OpenRun, RunRecord, Start, StoredRun,
+    Answer, AttemptRecord, Block, End, Item, OpenRun, RunRecord, Start, StoredRun,
 };
 pub use retry::RetryPolicy;
 pub use status::Status;

@@ -19,25 +19,54 @@ pub enum Status {
     Completed,
     /// Ended with `Err`.
     Failed,
+    /// Cancelled or terminated.
+    Cancelled,
+    /// It brought its process down too often, and is not tried again until it
+    /// is redriven.
+    Dead,
 }
 
 impl Status {
-    /// Whether the run has ended; its result never changes again.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Queued,
+        Self::Running,
+        Self::Waiting,
+        Self::Blocked,
+        Self::Completed,
+        Self::Failed,
+        Self::Cancelled,
+        Self::Dead,
+    ];
+
+    /// Whether the run has ended; its result does not change again, unless a
+    /// dead run is redriven.
     #[must_use]
     pub fn is_ended(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed)
+        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Dead)
     }
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Status {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Waiting => "waiting",
             Self::Blocked => "blocked",
             Self::Completed => "completed",
             Self::Failed => "failed",
-        })
+            Self::Cancelled => "cancelled",
+            Self::Dead => "dead",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }

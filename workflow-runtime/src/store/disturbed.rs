@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use async_trait::async_trait;
-
-use super::{Counter, Loaded, Store};
+use super::decorate::decorate;
+use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::model::{Answer, Event, Item, RunId, RunRecord, WriterId};
+use crate::model::{
+    Answer, Command, Commanded, DeadLetter, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
+    WriterId,
+};
 
 /// What happens around the calls of a store.
 pub(crate) trait Disturbance: Send + Sync + 'static {
@@ -37,59 +39,37 @@ impl<D: Disturbance> Disturbed<D> {
     }
 }
 
-#[async_trait]
-impl<D: Disturbance> Store for Disturbed<D> {
-    async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
-        let number = self.commits.fetch_add(1, Ordering::AcqRel) + 1;
-        self.by.before_commit(number)?;
-        let answers = self.inner.commit(items).await;
-        self.by.after_commit(number)?;
-        answers
-    }
+decorate! {
+    impl [D: Disturbance] Store for Disturbed<D> {
+        async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
+            let number = self.commits.fetch_add(1, Ordering::AcqRel) + 1;
+            self.by.before_commit(number)?;
+            let answers = self.inner.commit(items).await;
+            self.by.after_commit(number)?;
+            answers
+        }
 
-    async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {
-        self.inner.reserve(counter, count).await
-    }
+        async fn claim(
+            &self,
+            writer: WriterId,
+            now: Timestamp,
+            limit: u32,
+            suspects: bool,
+        ) -> Result<Vec<RunId>, Error> {
+            let claimed = self.inner.claim(writer, now, limit, suspects).await?;
+            self.by.claimed(claimed)
+        }
 
-    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error> {
-        self.inner.take_over(writer, build, now).await
-    }
+        async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
+            self.inner.load(runs).await
+        }
 
-    async fn claim(
-        &self,
-        writer: WriterId,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<RunId>, Error> {
-        let claimed = self.inner.claim(writer, now, limit).await?;
-        self.by.claimed(claimed)
-    }
+        async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+            self.inner.find(id).await
+        }
 
-    async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
-        self.inner.owned(writer).await
-    }
-
-    async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
-        self.inner.load(runs).await
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        self.inner.next_due().await
-    }
-
-    async fn release(&self, writer: WriterId, now: Timestamp) -> Result<(), Error> {
-        self.inner.release(writer, now).await
-    }
-
-    async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {
-        self.inner.find(id).await
-    }
-
-    async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
-        self.inner.history(run).await
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
+        async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
+            self.inner.history(run).await
+        }
     }
 }

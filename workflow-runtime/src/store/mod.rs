@@ -7,6 +7,8 @@ mod committer;
 #[cfg(test)]
 mod conformance;
 #[cfg(any(test, feature = "testing"))]
+mod decorate;
+#[cfg(any(test, feature = "testing"))]
 mod disturbed;
 mod endings;
 mod memory;
@@ -14,6 +16,9 @@ mod numbers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod starts;
+
+use std::path::Path;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -30,8 +35,11 @@ pub(crate) use sqlite::{SqliteOptions, SqliteStore};
 pub(crate) use starts::{Accepted, NewRun, Starts};
 
 use crate::clock::Timestamp;
-use crate::error::Error;
-use crate::model::{Answer, Event, Item, RunId, RunRecord, StoredRun, WriterId};
+use crate::error::{Error, Failure, FailureKind};
+use crate::model::{
+    Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, RunId, RunQuery, RunRecord,
+    RunSummary, StoredRun, WriterId,
+};
 
 /// Longest workflow id, in bytes.
 pub(crate) const MAX_ID: usize = 512;
@@ -70,11 +78,12 @@ pub(crate) enum Counter {
 /// failed, and the same call may be made again.
 #[async_trait]
 pub(crate) trait Store: Send + Sync + 'static {
-    /// Commits a batch as one transaction; answers each item, in order.
+    /// Commits a batch as one transaction; answers each item, in order. May
+    /// block its thread: called from threads of the engine only.
     ///
     /// An item that cannot go in leaves the others alone. An item that is in
-    /// already, from the same writer, is answered `Committed`. A batch holds
-    /// at most one item of a run.
+    /// already, from the same writer, is answered as it was. A batch holds at
+    /// most one item of a run.
     ///
     /// # Errors
     ///
@@ -86,17 +95,25 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// For the one owner of the store at its start: every open run that
     /// `writer` does not hold is free and due, except those that wait for a
-    /// time and those that `build` refused.
-    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error>;
+    /// time and those that `build` refused. What brought down its process too
+    /// often is dead.
+    async fn take_over(&self, over: TakeOver) -> Result<(), Error>;
 
     /// Gives `writer` up to `limit` runs that are due and free, those due
-    /// first first.
+    /// first first: suspects, or all others.
     async fn claim(
         &self,
         writer: WriterId,
         now: Timestamp,
         limit: u32,
+        suspects: bool,
     ) -> Result<Vec<RunId>, Error>;
+
+    /// How often an open run was claimed since it last got further.
+    async fn claims(&self, run: RunId) -> Result<Option<u32>, Error>;
+
+    /// A suspect did no harm.
+    async fn vindicate(&self, run: RunId) -> Result<(), Error>;
 
     /// The runs that `writer` holds.
     async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error>;
@@ -117,8 +134,86 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The events of a run, oldest first.
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error>;
 
+    /// Takes what somebody asks of a run.
+    async fn command(&self, run: RunId, command: Command) -> Result<Commanded, Error>;
+
+    /// What `writer` has yet to act on, oldest first.
+    async fn open_commands(&self, writer: WriterId) -> Result<Vec<(RunId, Command)>, Error>;
+
+    /// The owner dropped a run that was terminated.
+    async fn terminated(&self, run: RunId) -> Result<(), Error>;
+
+    /// Runs that the query asks for, newest first.
+    async fn list(&self, query: RunQuery) -> Result<Vec<RunSummary>, Error>;
+
+    /// What waits for people, newest first, from before number `after`.
+    async fn dead_letters(&self, after: Option<i64>, limit: u32)
+    -> Result<Vec<DeadLetter>, Error>;
+
+    /// Some completed runs with numbers above `after` that ended before a time.
+    async fn old(&self, after: RunId, before: Timestamp) -> Result<Sweep, Error>;
+
+    /// Deletes runs that have ended; returns how many. Their ids are free.
+    async fn delete(&self, runs: &[RunId]) -> Result<u32, Error>;
+
+    /// Writes a copy of everything to a file.
+    async fn backup(&self, to: &Path) -> Result<(), Error>;
+
+    /// Whether another process wrote since this was asked last.
+    async fn changed(&self) -> Result<bool, Error>;
+
     /// Closes files and connections. Nothing works afterwards.
     async fn close(&self);
+}
+
+/// What a new life takes over from those before it.
+#[derive(Clone, Debug)]
+pub(crate) struct TakeOver {
+    pub(crate) writer: WriterId,
+    pub(crate) build: String,
+    pub(crate) now: Timestamp,
+    /// A run that was claimed so often without getting further is dead.
+    pub(crate) max_claims: u32,
+    /// A suspect waits so long, times the square of its claims but one.
+    pub(crate) pause: Duration,
+}
+
+/// A run that was claimed so often without getting further is suspected of
+/// bringing its process down.
+pub(crate) const SUSPECT: u32 = 2;
+
+/// Completed runs to be deleted.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sweep {
+    pub(crate) runs: Vec<RunId>,
+    /// Where to go on. None: what follows is too young.
+    pub(crate) next: Option<RunId>,
+}
+
+fn end_of(kind: FailureKind, how: Ended, message: String, at: Timestamp) -> End {
+    let failure = Failure::of_kind(kind, message);
+    End { how, output: serde_json::json!({ "failure": failure }).to_string().into(), at }
+}
+
+/// The end of a run that brought its process down too often.
+pub(crate) fn dead(claims: u32, at: Timestamp) -> End {
+    let message = format!(
+        "its process ended {claims} times in a row while it ran, before it got any further: it is \
+         not tried again until it is redriven"
+    );
+    end_of(FailureKind::Dead, Ended::Dead, message, at)
+}
+
+/// The end of a run that was terminated.
+pub(crate) fn terminated(command: &Command) -> End {
+    end_of(FailureKind::Cancelled, Ended::Cancelled, command.message(), command.at)
+}
+
+/// What an end by the runtime says.
+pub(crate) fn reason_of(end: &End) -> String {
+    let failure = serde_json::from_str::<serde_json::Value>(&end.output).ok();
+    let message = failure.as_ref().and_then(|end| end.pointer("/failure/message"));
+    message.and_then(|message| message.as_str()).unwrap_or_default().to_owned()
 }
 
 /// A run as it was read, or what is wrong with its rows.

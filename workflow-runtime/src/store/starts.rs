@@ -16,6 +16,8 @@ pub(crate) struct NewRun {
     pub(crate) id: Arc<str>,
     /// JSON list.
     pub(crate) args: Arc<str>,
+    /// JSON map of texts.
+    pub(crate) meta: Option<Arc<str>>,
     /// Told when it is durable whose the id is.
     pub(crate) accepted: oneshot::Sender<Result<Accepted, Error>>,
 }
@@ -37,4 +39,7 @@ pub(crate) trait Starts: Send + Sync + 'static {
     ///
     /// Nothing is accepted any more.
     fn start(&self, new: NewRun) -> Result<(), Error>;
+
+    /// Something was asked of a run: whoever has it should look.
+    fn nudge(&self);
 }

@@ -63,6 +63,8 @@ pub(crate) fn poll_call(
     spec: impl FnOnce(&Table) -> CallSpec,
 ) -> Polled {
     let polled = with_table(|table| match *place {
+        // Cancelled: what would come next never does.
+        Place::Unpolled if table.is_stopped() => Polled::Pending,
         Place::Unpolled => {
             let spec = spec(table);
             let call = table.make(spec, cx.waker().clone());

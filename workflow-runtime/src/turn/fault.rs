@@ -16,6 +16,8 @@ pub(crate) enum Fault {
     ForeignAwait,
     ForeignWake,
     BusyLoop,
+    /// A turn did not return.
+    StuckTurn,
     /// A stored value is not of the type the code reads.
     Undecodable {
         what: String,
@@ -43,7 +45,7 @@ impl Fault {
             Self::Mismatch(_) => BlockedKind::Mismatch,
             Self::Panicked(_) | Self::Gone => BlockedKind::Panicked,
             Self::ForeignAwait | Self::ForeignWake => BlockedKind::ForeignAwait,
-            Self::BusyLoop => BlockedKind::BusyLoop,
+            Self::BusyLoop | Self::StuckTurn => BlockedKind::BusyLoop,
             Self::Undecodable { .. } => BlockedKind::Undecodable,
             Self::Corrupt(_) | Self::UnknownCall(_) | Self::AnsweredTwice(_) => {
                 BlockedKind::Corrupt
@@ -88,6 +90,12 @@ impl Fault {
                 text,
                 "it wakes itself without end and never waits for a step or timer\n  \
                  To wait for something, use `workflow::sleep` in the loop."
+            ),
+            Self::StuckTurn => write!(
+                text,
+                "its code does not return from a turn: it blocks its thread or runs without end\n  \
+                 Between two awaits a workflow only computes. Do what takes long, and what \
+                 blocks, in a `#[step]`."
             ),
             Self::Undecodable { what, error } => write!(
                 text,

@@ -6,11 +6,14 @@ use std::task::{Context, Poll, Waker};
 
 use tracing::Dispatch;
 
+use super::branches::Branches;
+use super::scope::ROOT;
 use super::table::{CallSpec, RunInfo, Slot, SlotState, Table};
 use super::waker::Root;
 use super::{Fault, current};
 use crate::clock::Timestamp;
-use crate::model::{CallId, Encoded, StepOutcome, WorkflowFuture};
+use crate::error::{Failure, FailureKind};
+use crate::model::{CallId, Encoded, Ended, StepOutcome, WorkflowFuture};
 use crate::panics;
 
 /// A workflow that wakes itself this often without an event never rests.
@@ -18,6 +21,9 @@ const MAX_SELF_WAKES: u32 = 10_000;
 
 pub(super) struct Instance {
     future: Option<WorkflowFuture>,
+    branches: Branches,
+    /// Who cancelled the run, and why.
+    cancelled_by: String,
     /// In its place except while the future is polled or dropped.
     table: Option<Box<Table>>,
     root: Arc<Root>,
@@ -41,7 +47,21 @@ impl Instance {
         let root = Root::new();
         let waker = Arc::clone(&root).into();
         let table = Some(Box::new(Table::new(info)));
-        Self { future: Some(future), table, root, waker, replaying: false }
+        let (branches, cancelled_by) = (Branches::default(), String::new());
+        let future = Some(future);
+        Self { future, branches, cancelled_by, table, root, waker, replaying: false }
+    }
+
+    /// Delivers a cancellation: drops what is not shielded, and polls what is
+    /// to go on until it is quiet.
+    pub(super) fn cancel(&mut self, by: String, now: Timestamp) -> Result<Turn, Fault> {
+        let wakers = self.table()?.cancel();
+        self.cancelled_by = by;
+        let woken = self.root.inside(|| {
+            panics::catch(|| wakers.into_iter().for_each(std::task::Waker::wake))
+        });
+        woken.map_err(Fault::Panicked)?;
+        self.turn(now)
     }
 
     /// Delivers one outcome and polls until the workflow is quiet. The outcome
@@ -81,6 +101,9 @@ impl Instance {
     fn quiesce(&mut self) -> Result<Option<Encoded>, Fault> {
         for _ in 0..MAX_SELF_WAKES {
             self.root.take_woken();
+            if self.table()?.scopes.is_over(ROOT) {
+                return self.cancelled().map(Some);
+            }
             let polled = self.poll()?;
             let table = self.table()?;
             if let Some(fault) = table.fault.take() {
@@ -88,7 +111,8 @@ impl Instance {
             }
             let idle = table.waiting == 0;
             match polled {
-                Poll::Ready(ended) => return Ok(Some(ended)),
+                Poll::Ready(ended) => return Ok(Some(self.as_cancelled(ended)?)),
+                Poll::Pending if table.scopes.is_over(ROOT) => {}
                 Poll::Pending if self.root.take_woken() => {}
                 Poll::Pending if self.root.was_foreign() => return Err(Fault::ForeignWake),
                 Poll::Pending if idle => return Err(Fault::ForeignAwait),
@@ -98,15 +122,38 @@ impl Instance {
         Err(Fault::BusyLoop)
     }
 
+    /// The end of a run whose cancellation left nothing to go on.
+    fn cancelled(&mut self) -> Result<Encoded, Fault> {
+        let Some(table) = self.table.take() else { return Err(Fault::Gone) };
+        let Self { future, branches, root, .. } = self;
+        let mut taken = (future.take(), std::mem::take(branches));
+        let (table, dropped) = current::enter(table, || {
+            root.inside(|| panics::catch(|| drop(std::mem::take(&mut taken))))
+        });
+        self.table = table;
+        dropped.map_err(Fault::Panicked)?;
+        let failure = Failure::of_kind(FailureKind::Cancelled, self.cancelled_by.clone());
+        let text = serde_json::json!({ "failure": failure }).to_string();
+        Ok(Encoded { text: text.into(), how: Ended::Cancelled })
+    }
+
+    /// Code that took a cancellation and ended with an error was cancelled.
+    fn as_cancelled(&mut self, ended: Encoded) -> Result<Encoded, Fault> {
+        let cancelled = self.table()?.was_cancelled && ended.how == Ended::Failed;
+        Ok(if cancelled { Encoded { how: Ended::Cancelled, ..ended } } else { ended })
+    }
+
     fn poll(&mut self) -> Result<Poll<Encoded>, Fault> {
         let Some(table) = self.table.take() else { return Err(Fault::Gone) };
-        let (future, root, waker) = (&mut self.future, &self.root, &self.waker);
+        let Self { future, branches, root, waker, .. } = self;
         let mut poll = || {
             let Some(running) = future.as_mut() else { return Poll::Pending };
             let polled = running.as_mut().poll(&mut Context::from_waker(waker));
             if polled.is_ready() {
-                // Dropped where its calls find their table.
-                *future = None;
+                // Dropped where their calls find their table.
+                (*future, *branches) = (None, Branches::default());
+            } else {
+                branches.poll(waker);
             }
             polled
         };
@@ -159,9 +206,10 @@ impl Drop for Instance {
     /// panic of theirs ends here.
     fn drop(&mut self) {
         let (Some(table), Some(future)) = (self.table.take(), self.future.take()) else { return };
-        let root = Arc::clone(&self.root);
-        let (table, dropped) =
-            current::enter(table, || root.inside(|| panics::catch(|| drop(future))));
+        let (root, branches) = (Arc::clone(&self.root), std::mem::take(&mut self.branches));
+        let (table, dropped) = current::enter(table, || {
+            root.inside(|| panics::catch(|| drop((future, branches))))
+        });
         // Results that were not taken are user values too.
         let dropped = dropped.and(panics::catch(|| drop(table)));
         if let Err(panic) = dropped {

@@ -5,11 +5,13 @@
 //! [`Item`](crate::model::Item); what is to be done, as [`Effects`].
 
 mod actor;
+mod branches;
 mod compare;
 mod current;
 mod fault;
 mod instance;
 mod replay;
+mod scope;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -18,4 +20,6 @@ mod waker;
 pub(crate) use actor::{Actor, Effects, Fate, Identity};
 pub(crate) use current::{Place, Polled, drop_call, poll_call, set_fault, with_table};
 pub(crate) use fault::Fault;
+pub(crate) use branches::BranchFuture;
+pub(crate) use scope::{ScopeId, Standing};
 pub(crate) use table::{CallSpec, RunInfo, Table, Target};

@@ -78,6 +78,11 @@ pub(super) fn replay(
     Ok(Frontier { next_seq, last, undelivered })
 }
 
+/// Who cancelled a run and why, from the payload of the event: a JSON text.
+pub(super) fn cancelled_by(payload: &str) -> String {
+    serde_json::from_str(payload).unwrap_or_else(|_| payload.to_owned())
+}
+
 struct Replay<'a> {
     instance: &'a mut Instance,
     last: Timestamp,
@@ -97,7 +102,11 @@ impl Replay<'_> {
                 self.turn(&oldest, at, &recorded)
             }
             (EventKind::Begun, None) => Err(corrupt("it has no decisions".to_owned())),
-            (EventKind::Step | EventKind::Timer, None) => {
+            // It does not wait for what was stored before it.
+            (EventKind::Cancelled, Some(recorded)) => {
+                self.turn(&Undelivered::Event(event.clone()), at, &recorded)
+            }
+            (EventKind::Step | EventKind::Timer | EventKind::Cancelled, None) => {
                 self.undelivered.push_back(Undelivered::Event(event.clone()));
                 Ok(())
             }
@@ -137,13 +146,16 @@ impl Replay<'_> {
 
 fn deliver(to: &mut Instance, event: &Event, now: Timestamp) -> Result<Turn, Fault> {
     let seq = event.seq;
+    if event.kind == EventKind::Cancelled {
+        return to.cancel(event.payload.as_deref().map(cancelled_by).unwrap_or_default(), now);
+    }
     let Some(call) = event.call else {
         return Err(Fault::Corrupt(format!("event {seq} answers no call")));
     };
     let expected = match event.kind {
         EventKind::Step => CallKind::Step,
         EventKind::Timer => CallKind::Timer,
-        EventKind::Begun => return Err(Fault::Corrupt(format!("event {seq} answers no call"))),
+        EventKind::Begun | EventKind::Cancelled => return Err(Fault::Corrupt(format!("event {seq} answers no call"))),
     };
     let Some(spec) = to.call(call) else { return Err(Fault::UnknownCall(call)) };
     if spec.kind() != expected || !spec.is_called(&event.name) {

@@ -9,6 +9,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
 use super::Fault;
+use super::branches::BranchFuture;
+use super::scope::{Scopes, Standing};
 use crate::clock::Timestamp;
 use crate::model::{CallId, CallKind, RetryPolicy, RunId, StepDefinition, StepOutcome};
 
@@ -19,8 +21,12 @@ pub(crate) struct RunInfo {
     /// The workflow id.
     pub(crate) id: Arc<str>,
     pub(crate) seed: i64,
+    /// JSON map of texts.
+    pub(crate) meta: Option<Arc<str>>,
     /// Largest stored value, in bytes.
     pub(crate) payload_limit: usize,
+    /// Most events of its history.
+    pub(crate) history_limit: u32,
 }
 
 /// A call as the workflow made it.
@@ -67,6 +73,8 @@ impl CallSpec {
 pub(super) struct Slot {
     pub(super) spec: CallSpec,
     pub(super) state: SlotState,
+    /// Where it was made: what a cancellation of that place drops.
+    at: Standing,
 }
 
 pub(super) enum SlotState {
@@ -88,6 +96,11 @@ pub(crate) struct Table {
     pub(super) fault: Option<Fault>,
     pub(super) now: Timestamp,
     pub(super) info: RunInfo,
+    pub(crate) scopes: Scopes,
+    /// A cancellation was delivered.
+    pub(super) was_cancelled: bool,
+    /// Branches that were spawned in this poll.
+    pub(crate) spawned: Vec<BranchFuture>,
     chance: Option<ChaCha8Rng>,
 }
 
@@ -102,6 +115,9 @@ impl Table {
             fault: None,
             now: Timestamp::default(),
             info,
+            scopes: Scopes::default(),
+            was_cancelled: false,
+            spawned: Vec::new(),
             chance: None,
         }
     }
@@ -113,6 +129,11 @@ impl Table {
 
     pub(crate) fn info(&self) -> &RunInfo {
         &self.info
+    }
+
+    /// Whether what is polled here was cancelled and gets no further.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.scopes.is_stopped(self.scopes.at)
     }
 
     /// Fills `bytes` from the run's own stream of chance: `ChaCha8` keyed with
@@ -143,7 +164,7 @@ impl Table {
 
     pub(super) fn make(&mut self, spec: CallSpec, waker: Waker) -> CallId {
         let call = CallId(self.len());
-        self.slots.push(Slot { spec, state: SlotState::Waiting(waker) });
+        self.slots.push(Slot { spec, state: SlotState::Waiting(waker), at: self.scopes.at });
         self.waiting += 1;
         call
     }
@@ -178,6 +199,21 @@ impl Table {
             self.waiting -= 1;
             self.dropped.push(call);
         }
+    }
+
+    /// Cancels the innermost scopes: what waits there without a shield is
+    /// dropped. Returns whom to wake.
+    pub(super) fn cancel(&mut self) -> Vec<Waker> {
+        self.was_cancelled = true;
+        let wakers = self.scopes.cancel();
+        let waiting: Vec<CallId> = self.waiting_calls().collect();
+        for call in waiting {
+            let stopped = self.slot(call).is_some_and(|slot| self.scopes.is_stopped(slot.at));
+            if stopped {
+                self.drop_call(call);
+            }
+        }
+        wakers
     }
 
     /// The calls that wait for an outcome, in their order.

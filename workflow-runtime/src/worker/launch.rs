@@ -8,13 +8,16 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::Shared;
 use super::message::{Message, Ticket};
-use crate::clock::within;
+use super::run::Running;
+use super::slots::StepSlots;
+use crate::clock::{pause, within};
 use crate::error::{Failure, FailureKind};
 use crate::inbox::Inbox;
-use crate::model::{CallId, Limits, StepDefinition, StepRun};
+use crate::model::{CallId, Limits, RunId, StepDefinition, StepRun};
 use crate::panics;
 use crate::state::State;
 use crate::step::{StepContext, scope};
@@ -36,6 +39,7 @@ pub(super) struct Launcher {
     tokio: Handle,
     state: Arc<State>,
     limits: Limits,
+    slots: Arc<StepSlots>,
     /// Where the outcomes go.
     inbox: Arc<Inbox<Message>>,
 }
@@ -44,11 +48,19 @@ impl Launcher {
     pub(super) fn new(tokio: Handle, shared: &Shared, thread: usize) -> Self {
         let inbox = Arc::clone(&shared.threads[thread]);
         let (state, limits) = (Arc::clone(&shared.parts.state), shared.parts.settings.limits);
-        Self { tokio, state, limits, inbox }
+        Self { tokio, state, limits, slots: Arc::clone(&shared.step_slots), inbox }
     }
 
-    /// Makes the attempts; empties `launches`.
+    /// Makes the attempts as slots are free; empties `launches`.
     pub(super) fn launch(&self, launches: &mut Vec<Launch>) {
+        if launches.is_empty() {
+            return;
+        }
+        self.slots.admit(launches);
+        self.spawn(launches);
+    }
+
+    fn spawn(&self, launches: &mut Vec<Launch>) {
         while !launches.is_empty() {
             let chunk: Vec<Launch> = launches.drain(..launches.len().min(CHUNK)).collect();
             let launcher = self.clone();
@@ -59,25 +71,31 @@ impl Launcher {
     fn poll_once(self, chunk: Vec<Launch>) {
         let mut messages = Vec::with_capacity(chunk.len());
         let mut cx = Context::from_waker(Waker::noop());
+        let mut slots = SlotGuard { launcher: &self, count: 0 };
         for launch in chunk {
+            slots.count += 1;
             if self.inbox.is_closed() {
                 // The worker has stopped: the step runs in the next life.
-                break;
+                continue;
             }
             let (ticket, call) = (launch.ticket, launch.context.call);
+            let (number, cancel) = (launch.context.attempt, Arc::clone(&launch.context.cancel));
             let mut running = Box::pin(attempt(launch, Arc::clone(&self.state), self.limits));
             match running.as_mut().poll(&mut cx) {
                 Poll::Ready(run) => messages.push(Message::Ended(ticket, call, run)),
                 Poll::Pending => {
+                    // It takes its slot along.
+                    slots.count -= 1;
                     let task = tokio::spawn(self.clone().finish(ticket, call, running));
-                    messages.push(Message::Spawned(ticket, call, task.abort_handle()));
+                    let running = Running { cancel, task: Some(task.abort_handle()) };
+                    messages.push(Message::Spawned(ticket, call, number, running));
                 }
             }
         }
         if !self.inbox.push_all(&mut messages) {
             // Nobody could stop them any more.
             for message in messages {
-                if let Message::Spawned(_, _, task) = message {
+                if let Message::Spawned(_, _, _, Running { task: Some(task), .. }) = message {
                     task.abort();
                 }
             }
@@ -90,16 +108,72 @@ impl Launcher {
         call: CallId,
         running: Pin<Box<impl Future<Output = StepRun> + Send>>,
     ) {
+        // Given back also when the task is aborted.
+        let _slot = SlotGuard { launcher: &self, count: 1 };
         let run = running.await;
         // A thread that is gone: the step runs again in the next life.
         let _gone = self.inbox.push(Message::Ended(ticket, call, run));
+    }
+
+    pub(super) fn stopper(&self) -> Stopper {
+        Stopper { tokio: self.tokio.clone(), slots: Arc::clone(&self.slots) }
+    }
+}
+
+/// Slots that are given back, to attempts that wait for one.
+struct SlotGuard<'a> {
+    launcher: &'a Launcher,
+    count: usize,
+}
+
+impl Drop for SlotGuard<'_> {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            let mut next = self.launcher.slots.give_back(self.count);
+            self.launcher.spawn(&mut next);
+        }
+    }
+}
+
+/// Stops attempts that nobody waits for any more.
+#[derive(Clone)]
+pub(super) struct Stopper {
+    tokio: Handle,
+    slots: Arc<StepSlots>,
+}
+
+/// How long a step that asked for `step::cancelled` may go on after it.
+const CANCEL_GRACE: Duration = Duration::from_secs(10);
+
+impl Stopper {
+    pub(super) fn stop(&self, run: RunId, call: CallId, running: Running) {
+        let Running { cancel, task } = running;
+        cancel.fire();
+        match task {
+            Some(task) if cancel.is_watched() => {
+                self.tokio.spawn(async move {
+                    pause(CANCEL_GRACE).await;
+                    task.abort();
+                });
+            }
+            Some(task) => task.abort(),
+            // It may not have begun. If it has, its task is stopped when it is
+            // known.
+            None => self.slots.forget(run, call),
+        }
     }
 }
 
 /// One attempt: whatever happens in it is a result, a panic too.
 async fn attempt(launch: Launch, state: Arc<State>, limits: Limits) -> StepRun {
     let definition = launch.definition;
-    let failure = match caught(Box::pin(run(launch, state, limits))).await {
+    let span = tracing::info_span!(
+        "step",
+        name = definition.named.name,
+        id = %launch.context.workflow_id,
+        attempt = launch.context.attempt
+    );
+    let failure = match caught(Box::pin(run(launch, state, limits).instrument(span))).await {
         Ok(Ok(run)) => return run,
         Ok(Err(failure)) => failure,
         Err(panic) => {
@@ -107,9 +181,14 @@ async fn attempt(launch: Launch, state: Arc<State>, limits: Limits) -> StepRun {
             Failure::of_kind(FailureKind::Panicked, message)
         }
     };
+    failed(definition, &failure, limits)
+}
+
+/// An attempt that gave no value of its own.
+pub(super) fn failed(definition: &StepDefinition, failure: &Failure, limits: Limits) -> StepRun {
     // The user's `From<Failure>` and retry predicate are asked: they may panic.
     let recorded = panics::catch(|| (definition.fail)(failure.clone(), limits));
-    recorded.unwrap_or_else(|_| StepRun::without_value(&failure))
+    recorded.unwrap_or_else(|_| StepRun::without_value(failure))
 }
 
 /// The body in its scope and within its time.

@@ -1,9 +1,11 @@
 //! What a workflow thread is told.
 
-use tokio::sync::oneshot;
-use tokio::task::AbortHandle;
+use std::sync::Arc;
 
-use crate::model::{Answer, CallId, RunId, StepRun, StoredRun};
+use tokio::sync::oneshot;
+
+use super::run::Running;
+use crate::model::{Answer, CallId, Command, RunId, StepRun, StoredRun};
 use crate::store::{Damage, NewRun};
 
 /// A run in a thread's memory. The slot finds it; the number tells whether it
@@ -19,14 +21,20 @@ pub(super) struct Ticket {
 pub(super) enum Message {
     /// A client starts a run.
     Start(Box<NewRun>),
-    /// A stored run is to go on.
+    /// A stored run is to go on; it has a run slot.
     Recover(Box<StoredRun>),
-    /// A stored run cannot be read.
+    /// A stored run cannot be read; it has a run slot.
     Damaged(RunId, Damage),
+    /// A turn of that run did not return; it has a run slot.
+    Stuck(Box<StoredRun>),
     /// An attempt of a step ended.
     Ended(Ticket, CallId, StepRun),
-    /// An attempt has a task of its own, and can be stopped.
-    Spawned(Ticket, CallId, AbortHandle),
+    /// An attempt, by its number, has a task of its own and can be stopped.
+    Spawned(Ticket, CallId, u32, Running),
+    /// A step said how far it is.
+    Heartbeat(Ticket, CallId, Arc<str>),
+    /// Somebody asked something of a run.
+    Command(RunId, Command),
     /// What became of items.
     Answers(Vec<(Ticket, Answer)>),
     /// Start nothing more; tell when nothing runs.

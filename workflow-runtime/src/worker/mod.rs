@@ -1,11 +1,15 @@
-//! Runs workflows: threads for their code, tokio for their steps, one engine
-//! thread for commits and claims.
+//! Runs workflows: threads for their code, tokio for their steps, and threads of
+//! the engine's own for commits and claims.
 
+mod answers;
+mod attempts;
+mod begin;
 mod claim;
 mod launch;
 mod message;
-mod round;
+mod retention;
 mod run;
+mod slots;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -27,6 +31,8 @@ use crate::store::{Committer, Endings, Envelope, NewRun, Starts, Store};
 use claim::Claimer;
 use launch::Launcher;
 use message::{Message, Ticket};
+use retention::retain;
+use slots::{RunSlots, StepSlots};
 use thread::WorkflowThread;
 
 /// How a worker works.
@@ -36,6 +42,18 @@ pub(crate) struct Settings {
     /// A run that only waits leaves memory after so long.
     pub(crate) park_after: Duration,
     pub(crate) limits: Limits,
+    /// Most events of a history.
+    pub(crate) max_history: u32,
+    /// Most runs in hand at one time.
+    pub(crate) max_runs: usize,
+    /// Most attempts of steps at one time.
+    pub(crate) max_steps: usize,
+    /// A run that was claimed so often without getting further is dead.
+    pub(crate) max_claims: u32,
+    /// A suspect that lived so long did no harm.
+    pub(crate) probation: Duration,
+    /// Completed runs are kept so long. None: for ever.
+    pub(crate) keep_completed: Option<Duration>,
     pub(crate) build: Arc<str>,
 }
 
@@ -48,13 +66,17 @@ pub(crate) struct Shared {
     claim: Arc<Notify>,
     /// Runs to be read again.
     reload: Arc<Inbox<RunId>>,
+    run_slots: RunSlots,
+    step_slots: Arc<StepSlots>,
     stop: Arc<AtomicBool>,
+    /// Told when `stop` is set.
+    stopping: Notify,
 }
 
 /// A worker at work.
 pub(crate) struct Worker {
     shared: Arc<Shared>,
-    engine: Option<JoinHandle<()>>,
+    engine: Vec<JoinHandle<()>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -78,16 +100,22 @@ impl Worker {
             Error::because(ErrorKind::Configuration, message, error)
         })?;
         let inboxes = 0..parts.settings.threads.max(1);
+        let claim = Arc::new(Notify::new());
+        let run_slots = RunSlots::new(parts.settings.max_runs.max(1), Arc::clone(&claim));
+        let step_slots = Arc::new(StepSlots::new(parts.settings.max_steps));
         let shared = Arc::new(Shared {
             parts,
+            run_slots,
+            step_slots,
+            stopping: Notify::new(),
             threads: inboxes.map(|_| Arc::new(Inbox::new())).collect(),
             items: Arc::new(Inbox::new()),
-            claim: Arc::new(Notify::new()),
+            claim,
             reload: Arc::new(Inbox::new()),
             stop: Arc::new(AtomicBool::new(false)),
         });
         // Dropped on an error, it ends the threads that were started.
-        let mut worker = Self { shared, engine: None, threads: Vec::new() };
+        let mut worker = Self { shared, engine: Vec::new(), threads: Vec::new() };
         for index in 0..worker.shared.threads.len() {
             let shared = Arc::clone(&worker.shared);
             let launcher = Launcher::new(tokio.clone(), &shared, index);
@@ -96,7 +124,14 @@ impl Worker {
             worker.threads.push(spawn(format!("workflow-{index}"), run)?);
         }
         let shared = Arc::clone(&worker.shared);
-        worker.engine = Some(spawn("workflow-engine".to_owned(), move || engine(&shared))?);
+        let commits = move || engine(commits(&shared));
+        worker.engine.push(spawn("workflow-commits".to_owned(), commits)?);
+        let shared = Arc::clone(&worker.shared);
+        let claims = move || {
+            let claims = Claimer::new(Arc::clone(&shared)).run();
+            engine(async { tokio::join!(claims, retain(shared)) });
+        };
+        worker.engine.push(spawn("workflow-claims".to_owned(), claims)?);
         Ok(worker)
     }
 
@@ -109,7 +144,7 @@ impl Worker {
     pub(crate) async fn shut_down(mut self, grace: Duration) {
         let drained = within(grace, self.drain()).await.is_some();
         let threads = std::mem::take(&mut self.threads);
-        let (shared, engine) = (Arc::clone(&self.shared), self.engine.take());
+        let (shared, engine) = (Arc::clone(&self.shared), std::mem::take(&mut self.engine));
         let joined = tokio::task::spawn_blocking(move || stop(&shared, threads, engine)).await;
         tell(drained, joined.is_ok());
     }
@@ -142,14 +177,14 @@ fn tell(drained: bool, stopped: bool) {
 }
 
 /// Ends the threads: first those that write, then the one that commits.
-fn stop(shared: &Shared, threads: Vec<JoinHandle<()>>, engine: Option<JoinHandle<()>>) {
+fn stop(shared: &Shared, threads: Vec<JoinHandle<()>>, engine: Vec<JoinHandle<()>>) {
     shared.close_threads();
     for thread in threads {
         join(thread);
     }
     shared.close_engine();
-    if let Some(engine) = engine {
-        join(engine);
+    for thread in engine {
+        join(thread);
     }
 }
 
@@ -187,16 +222,18 @@ fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> Result<JoinHandl
     })
 }
 
-/// The engine's own thread: user code cannot hold it up.
-fn engine(shared: &Arc<Shared>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!("the engine cannot run: {error}");
-            return;
+/// A thread of the engine's own: user code cannot hold it up.
+fn engine<T>(work: impl Future<Output = T>) {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => {
+            runtime.block_on(work);
         }
-    };
+        Err(error) => tracing::error!("the engine cannot run: {error}"),
+    }
+}
+
+/// Commits what the threads want written, and brings them the answers.
+async fn commits(shared: &Shared) {
     let committer = Committer {
         store: Arc::clone(&shared.parts.store),
         inbox: Arc::clone(&shared.items),
@@ -217,8 +254,7 @@ fn engine(shared: &Arc<Shared>) {
             }
         }
     });
-    let claims = Claimer::new(Arc::clone(shared)).run();
-    runtime.block_on(async { tokio::join!(answers, claims) });
+    answers.await;
 }
 
 impl Shared {
@@ -233,6 +269,7 @@ impl Shared {
         self.items.close();
         self.reload.close();
         self.claim.notify_one();
+        self.stopping.notify_one();
     }
 
     /// The thread that runs a run.
@@ -243,6 +280,10 @@ impl Shared {
 }
 
 impl Starts for Shared {
+    fn nudge(&self) {
+        self.claim.notify_one();
+    }
+
     fn start(&self, new: NewRun) -> Result<(), Error> {
         let closed = || Error::new(ErrorKind::ShutDown, "the runtime was shut down");
         let inbox = self.thread_of(new.run).ok_or_else(closed)?;

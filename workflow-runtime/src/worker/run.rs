@@ -7,9 +7,11 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use super::launch::Stopper;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::model::{CallId, RetryPolicy, StepDefinition};
+use crate::model::{AttemptRecord, CallId, RetryPolicy, StepDefinition};
+use crate::step::Cancel;
 use crate::store::Accepted;
 use crate::turn::Actor;
 
@@ -19,12 +21,16 @@ pub(super) struct Run {
     /// Steps that were begun and have no result yet.
     pub(super) steps: BTreeMap<CallId, Step>,
     pub(super) timers: BTreeMap<CallId, Timestamp>,
-    /// Attempts that failed in an earlier life, with when the next may start.
-    pub(super) failed: BTreeMap<CallId, (u32, Timestamp)>,
+    /// What the store knows of attempts of steps that have no result yet.
+    pub(super) records: BTreeMap<CallId, AttemptRecord>,
     /// Since when it only waits.
     pub(super) idle_since: Option<Timestamp>,
     /// Where it stands in the thread's alarms.
     pub(super) alarm: Option<Timestamp>,
+    /// Whether it holds a run slot.
+    pub(super) has_slot: bool,
+    /// It was claimed while it was still here: read again when it leaves.
+    pub(super) claimed_again: bool,
     /// The client that waits for its start.
     pub(super) accepted: Option<oneshot::Sender<Result<Accepted, Error>>>,
 }
@@ -41,12 +47,21 @@ pub(super) struct Step {
 }
 
 pub(super) enum StepState {
-    /// An attempt runs; its task, if it has one of its own.
-    Running(Option<AbortHandle>),
-    /// A failed attempt is on its way to the store.
+    /// An attempt runs.
+    Running(Running),
+    /// What is known of its attempts is on its way to the store; the next one
+    /// starts when it is there.
     Recording,
     /// The next attempt starts then.
     BackOff(Timestamp),
+}
+
+/// An attempt that runs.
+pub(super) struct Running {
+    /// Tells it that nobody waits for it any more.
+    pub(super) cancel: Arc<Cancel>,
+    /// Its task, if it has one of its own.
+    pub(super) task: Option<AbortHandle>,
 }
 
 impl Run {
@@ -56,9 +71,11 @@ impl Run {
             seed,
             steps: BTreeMap::new(),
             timers: BTreeMap::new(),
-            failed: BTreeMap::new(),
+            records: BTreeMap::new(),
             idle_since: None,
             alarm: None,
+            has_slot: true,
+            claimed_again: false,
             accepted: None,
         }
     }
@@ -70,7 +87,7 @@ impl Run {
 
     /// When its next timer or attempt is due.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
-        if self.failed.is_empty() {
+        if self.records.is_empty() {
             // No step is in back-off: the many that run need no look.
             return self.timers.values().copied().min();
         }
@@ -110,17 +127,17 @@ impl Run {
     }
 
     /// Stops a step and forgets it.
-    pub(super) fn abort(&mut self, call: CallId) {
+    pub(super) fn abort(&mut self, call: CallId, stopper: &Stopper) {
         self.timers.remove(&call);
-        if let Some(Step { state: StepState::Running(Some(task)), .. }) = self.steps.remove(&call) {
-            task.abort();
+        if let Some(Step { state: StepState::Running(running), .. }) = self.steps.remove(&call) {
+            stopper.stop(self.actor.run(), call, running);
         }
     }
 
-    pub(super) fn abort_all(&mut self) {
+    pub(super) fn abort_all(&mut self, stopper: &Stopper) {
         while let Some((call, _)) = self.steps.first_key_value() {
             let call = *call;
-            self.abort(call);
+            self.abort(call, stopper);
         }
     }
 }

@@ -63,7 +63,18 @@ async fn start(flaky: Flaky) -> (Arc<Client>, Worker) {
     let store = Disturbed::around(Arc::new(MemoryStore::default()), flaky);
     let endings = Arc::new(Endings::default());
     let limits = Limits { payload: 1 << 20 };
-    let settings = Settings { threads: 2, park_after: Duration::ZERO, limits, build: "b".into() };
+    let settings = Settings {
+        threads: 2,
+        park_after: Duration::ZERO,
+        limits,
+        max_history: 1_000,
+        max_runs: 100,
+        max_steps: 100,
+        max_claims: 5,
+        probation: Duration::from_millis(10),
+        keep_completed: None,
+        build: "b".into(),
+    };
     let worker = Worker::start(Parts {
         store: Arc::clone(&store),
         clock: Arc::new(SystemClock::new()),

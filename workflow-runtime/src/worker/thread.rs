@@ -4,7 +4,7 @@
 //! A round: take all messages, run the turns, push all items to the committer,
 //! then launch steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +13,15 @@ use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::launch::{Launch, Launcher};
+use super::launch::{Launch, Launcher, Stopper};
 use super::message::{Message, Ticket};
 use super::run::Run;
 use crate::clock::Timestamp;
-use crate::model::RunId;
+use crate::inbox::Inbox;
+use crate::model::{CallId, RunId, StoredRun};
+use crate::step::Heart;
 use crate::store::Envelope;
+use crate::turn::Fault;
 
 /// The clock is read again after so long while a timer runs: it may jump.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -27,11 +30,13 @@ pub(super) struct WorkflowThread {
     pub(super) shared: Arc<Shared>,
     pub(super) index: usize,
     launcher: Launcher,
+    pub(super) stopper: Stopper,
+    heart: Arc<dyn Heart>,
     /// Boxed: a run changes hands with every message.
     runs: Vec<Option<Box<Run>>>,
     free: Vec<usize>,
-    /// A run is in memory once.
-    held: BTreeSet<RunId>,
+    /// A run is in memory once: where.
+    held: BTreeMap<RunId, usize>,
     /// When which slot has something to do, without a message.
     alarms: BTreeSet<(Timestamp, usize)>,
     /// Collected in a round.
@@ -45,18 +50,36 @@ pub(super) struct WorkflowThread {
     pub(super) draining: bool,
 }
 
+/// Brings heartbeats of steps to their thread.
+struct InboxHeart {
+    thread: usize,
+    inbox: Arc<Inbox<Message>>,
+}
+
+impl Heart for InboxHeart {
+    fn beat(&self, slot: usize, run: RunId, call: CallId, detail: Arc<str>) {
+        let ticket = Ticket { thread: self.thread, slot, run };
+        // A thread that is gone needs no heartbeat.
+        let _gone = self.inbox.push(Message::Heartbeat(ticket, call, detail));
+    }
+}
+
 impl WorkflowThread {
     pub(super) fn new(shared: Arc<Shared>, index: usize, launcher: Launcher) -> Self {
         let mut key = [0; 32];
         key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
         key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
+        let inbox = Arc::clone(&shared.threads[index]);
+        let heart = Arc::new(InboxHeart { thread: index, inbox });
         Self {
             shared,
             index,
+            stopper: launcher.stopper(),
+            heart,
             launcher,
             runs: Vec::new(),
             free: Vec::new(),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
             alarms: BTreeSet::new(),
             items: Vec::new(),
             launches: Vec::new(),
@@ -89,7 +112,7 @@ impl WorkflowThread {
             self.tell_if_drained();
         }
         for run in self.runs.iter_mut().flatten() {
-            run.abort_all();
+            run.abort_all(&self.stopper);
         }
     }
 
@@ -98,14 +121,33 @@ impl WorkflowThread {
             Message::Start(new) => self.start(*new),
             Message::Recover(stored) => self.recover(&stored),
             Message::Damaged(run, damage) => self.damaged(run, damage),
+            Message::Stuck(stored) => {
+                let StoredRun { record, .. } = *stored;
+                self.aside(record.run, &record.workflow, record.id, &Fault::StuckTurn);
+            }
             Message::Ended(ticket, call, attempt) => {
                 self.with(ticket, |thread, run| thread.ended(run, call, attempt));
             }
-            Message::Spawned(ticket, call, task) => {
-                let held = self.runs.get_mut(ticket.slot).and_then(Option::as_deref_mut);
-                match held.filter(|run| run.actor.run() == ticket.run) {
-                    Some(run) => Self::spawned(run, call, task),
-                    None => task.abort(),
+            Message::Spawned(ticket, call, attempt, running) => {
+                let mut held = self.runs.get_mut(ticket.slot).and_then(Option::take);
+                match held.as_deref_mut().filter(|run| run.actor.run() == ticket.run) {
+                    Some(run) => self.spawned(run, call, attempt, running),
+                    None => self.stopper.stop(ticket.run, call, running),
+                }
+                if held.is_some() {
+                    self.runs[ticket.slot] = held;
+                }
+            }
+            Message::Heartbeat(ticket, call, detail) => {
+                self.with(ticket, |_, run| {
+                    Self::heartbeat(run, call, detail);
+                    true
+                });
+            }
+            Message::Command(run, command) => {
+                if let Some(slot) = self.held.get(&run).copied() {
+                    let ticket = self.ticket(slot, run);
+                    self.with(ticket, |thread, run| thread.command(run, &command));
                 }
             }
             Message::Answers(answers) => {
@@ -128,12 +170,18 @@ impl WorkflowThread {
             self.runs.len() - 1
         });
         self.runs[slot] = Some(Box::new(run));
-        self.held.insert(number);
+        self.held.insert(number, slot);
         self.ticket(slot, number)
     }
 
-    pub(super) fn holds(&self, run: RunId) -> bool {
-        self.held.contains(&run)
+    /// The run, if it is in memory.
+    pub(super) fn held(&mut self, run: RunId) -> Option<&mut Run> {
+        let slot = *self.held.get(&run)?;
+        self.runs.get_mut(slot)?.as_deref_mut()
+    }
+
+    pub(super) fn heart(&self) -> Arc<dyn Heart> {
+        Arc::clone(&self.heart)
     }
 
     fn ticket(&self, slot: usize, run: RunId) -> Ticket {
@@ -161,7 +209,8 @@ impl WorkflowThread {
             if let Some(alarm) = run.alarm {
                 self.alarms.remove(&(alarm, ticket.slot));
             }
-            run.abort_all();
+            run.abort_all(&self.stopper);
+            self.shared.run_slots.give_back(usize::from(run.has_slot));
             self.held.remove(&ticket.run);
             self.free.push(ticket.slot);
             // Dropping what it holds is user code too.
@@ -178,6 +227,7 @@ impl WorkflowThread {
         let alarm = if self.draining || (run.timers.is_empty() && run.steps.is_empty()) {
             None
         } else if run.only_waits() {
+            self.shared.run_slots.give_back(usize::from(std::mem::take(&mut run.has_slot)));
             let since = *run.idle_since.get_or_insert(self.now);
             run.next_due().map(|due| due.min(since + park_after))
         } else {

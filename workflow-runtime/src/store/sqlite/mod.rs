@@ -1,6 +1,8 @@
-//! The store in one SQLite file: embedded, durable, one owner.
+//! The store in one SQLite file: embedded, durable, one owner. Other processes
+//! may open it beside the owner, as clients.
 
-mod batch;
+mod control;
+mod list;
 mod open;
 mod owner;
 mod read;
@@ -8,18 +10,28 @@ mod read;
 mod tests;
 mod write;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnection, SqlitePool};
-use tokio::sync::Mutex;
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::Semaphore;
 
-use super::{Counter, Damage, Loaded, Store, refusal};
+use super::{Counter, Damage, Loaded, Store, Sweep, TakeOver, reason_of, refusal};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Answer, Event, Item, RunId, RunRecord, WriterId};
-use batch::Texts;
+use crate::model::{
+    Answer, Command, Commanded, DeadLetter, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
+    WriterId,
+};
 use owner::Owner;
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/query/", $name, ".sql"))
+    };
+}
 
 /// How to open a file.
 #[derive(Clone, Debug)]
@@ -27,48 +39,179 @@ pub(crate) struct SqliteOptions {
     pub(crate) path: PathBuf,
     /// `synchronous=FULL`: an acknowledged commit survives power loss.
     pub(crate) full: bool,
+    /// Runs workflows: no other process may.
+    pub(crate) owner: bool,
 }
 
 /// Keeps runs in one SQLite file.
-pub(crate) struct SqliteStore {
+pub(crate) struct SqliteStore(Arc<Inner>);
+
+struct Inner {
     options: SqliteOptions,
     writer: Mutex<Writer>,
-    readers: SqlitePool,
+    readers: Mutex<Vec<Connection>>,
+    /// Reads at one time.
+    reading: Semaphore,
+    closed: AtomicBool,
     /// Held until the store is closed.
     owner: Mutex<Option<Owner>>,
 }
 
 /// The one connection that writes. None after a fault: it is opened anew.
+#[derive(Default)]
 struct Writer {
-    connection: Option<SqliteConnection>,
-    texts: Texts,
+    connection: Option<Connection>,
+    /// The disk did not take what it was given.
+    unsettled: bool,
+    /// What SQLite said last of changes by others.
+    version: i64,
+}
+
+/// Connections that read, at most.
+const READERS: usize = 4;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl SqliteStore {
-    /// Opens the file as its one owner, creates it if it is not there, and
-    /// brings its schema up to date.
+    /// Opens the file, creates it if it is not there, and brings its schema up
+    /// to date.
     pub(crate) async fn open(options: SqliteOptions) -> Result<Self, Error> {
-        let owner = Owner::of(&options.path)?;
-        let mut connection = open::connect(&options).await?;
-        open::check_version(&mut connection).await?;
-        open::migrate(&mut connection).await?;
-        let readers = open::readers(&options)?;
-        let writer = Mutex::new(Writer { connection: Some(connection), texts: Texts::default() });
-        Ok(Self { options, writer, readers, owner: Mutex::new(Some(owner)) })
+        blocking(move || {
+            open::check_file_system(&options.path)?;
+            let owner = if options.owner { Some(Owner::of(&options.path)?) } else { None };
+            open::check_version()?;
+            let mut connection = open::writer(&options)?;
+            open::migrate(&mut connection, &options.path)?;
+            let writer = Writer { connection: Some(connection), ..Writer::default() };
+            Ok(Self(Arc::new(Inner {
+                options,
+                writer: Mutex::new(writer),
+                readers: Mutex::default(),
+                reading: Semaphore::new(READERS),
+                closed: AtomicBool::new(false),
+                owner: Mutex::new(owner),
+            })))
+        })
+        .await
     }
+
+    /// Runs `body` on the writing connection, off the async threads.
+    async fn write<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.write(body)).await
+    }
+
+    /// Runs `body` on a reading connection, off the async threads.
+    async fn read<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut Connection) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let permit = self.0.reading.acquire().await.map_err(|_| closed())?;
+        let inner = Arc::clone(&self.0);
+        let done = blocking(move || inner.read(body)).await;
+        drop(permit);
+        done
+    }
+}
+
+impl Inner {
+    fn check_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
+    }
+
+    fn write<T>(
+        &self,
+        body: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        let mut writer = lock(&self.writer);
+        let mut connection = self.take_connection(&mut writer)?;
+        match body(&mut connection) {
+            Ok(value) => {
+                writer.connection = Some(connection);
+                Ok(value)
+            }
+            Err(error) => {
+                // The connection is closed: a transaction may be open.
+                writer.unsettled |= error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure);
+                Err(unavailable(error))
+            }
+        }
+    }
+
+    /// The writing connection, opened anew after a fault. Whoever takes it
+    /// puts it back when all went well.
+    fn take_connection(&self, writer: &mut Writer) -> Result<Connection, Error> {
+        self.check_open()?;
+        if let Some(connection) = writer.connection.take() {
+            return Ok(connection);
+        }
+        if writer.unsettled {
+            lock(&self.readers).clear();
+        }
+        let connection = open::writer(&self.options)?;
+        if writer.unsettled {
+            match open::settle(&connection) {
+                Ok(true) => writer.unsettled = false,
+                Ok(false) => {
+                    let message = "the disk did not take what it was given, and somebody reads";
+                    return Err(Error::new(ErrorKind::Unavailable, message));
+                }
+                Err(error) => return Err(unavailable(error)),
+            }
+        }
+        Ok(connection)
+    }
+
+    fn read<T>(
+        &self,
+        body: impl FnOnce(&mut Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.check_open()?;
+        let idle = lock(&self.readers).pop();
+        let mut connection = match idle {
+            Some(connection) => connection,
+            None => open::reader(&self.options)?,
+        };
+        let value = body(&mut connection)?;
+        if self.check_open().is_ok() {
+            lock(&self.readers).push(connection);
+        }
+        Ok(value)
+    }
+}
+
+/// Runs what waits for a disk off the async threads.
+async fn blocking<T: Send + 'static>(
+    body: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(body).await {
+        Ok(done) => done,
+        Err(error) => {
+            let message = "the database was not asked: the program stops";
+            Err(Error::because(ErrorKind::Unavailable, message, error))
+        }
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::ShutDown, "the store was closed")
+}
+
+fn unavailable(error: rusqlite::Error) -> Error {
+    Error::because(ErrorKind::Unavailable, "the database did not answer", error)
 }
 
 #[async_trait]
 impl Store for SqliteStore {
+    /// Blocks its thread for as long as the disk takes: a hop to another thread
+    /// and back would cost every commit.
     async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
-        let mut writer = self.writer.lock().await;
-        let mut connection = self.take_connection(&mut writer).await?;
-        let answers = write::commit(&mut connection, &mut writer.texts, items).await;
-        // After a fault the connection is closed: a transaction may be open.
-        if answers.is_ok() {
-            writer.connection = Some(connection);
-        }
-        answers
+        self.0.write(|connection| write::commit(connection, items))
     }
 
     async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {
@@ -76,17 +219,14 @@ impl Store for SqliteStore {
             Counter::Runs => "runs",
             Counter::Writers => "writers",
         };
-        let text = include_str!("../../../sql/query/reserve.sqlite.sql");
-        let query = sqlx::query_scalar(text).bind(name).bind(i64::from(count));
-        self.write_one(query).await
+        self.write(move |connection| {
+            connection.query_row(sql!("reserve"), (name, count), |row| row.get(0))
+        })
+        .await
     }
 
-    async fn take_over(&self, writer: WriterId, build: &str, now: Timestamp) -> Result<(), Error> {
-        let refused = include_str!("../../../sql/query/take_over_refused.sql");
-        self.execute(sqlx::query(refused).bind(writer.0).bind(build.to_owned())).await?;
-        let others = include_str!("../../../sql/query/take_over.sql");
-        let others = sqlx::query(others).bind(writer.0).bind(build.to_owned());
-        self.execute(others.bind(now.as_millis())).await
+    async fn take_over(&self, over: TakeOver) -> Result<(), Error> {
+        self.write(move |connection| control::take_over(connection, &over)).await
     }
 
     async fn claim(
@@ -94,101 +234,147 @@ impl Store for SqliteStore {
         writer: WriterId,
         now: Timestamp,
         limit: u32,
+        suspects: bool,
     ) -> Result<Vec<RunId>, Error> {
-        let text = include_str!("../../../sql/query/claim.sqlite.sql");
-        let query = sqlx::query_scalar::<_, i64>(text);
-        let query = query.bind(writer.0).bind(now.as_millis()).bind(i64::from(limit));
-        let mut held = self.writer.lock().await;
-        let mut connection = self.take_connection(&mut held).await?;
-        let claimed = query.fetch_all(&mut connection).await.map_err(unavailable)?;
-        held.connection = Some(connection);
-        Ok(claimed.into_iter().map(RunId).collect())
+        self.write(move |connection| control::claim(connection, writer, now, limit, suspects)).await
+    }
+
+    async fn claims(&self, run: RunId) -> Result<Option<u32>, Error> {
+        self.read(move |connection| {
+            let claims = connection.prepare_cached(sql!("claims"));
+            let claims = claims.and_then(|mut query| query.query_row([run.0], |row| row.get(0)));
+            match claims {
+                Ok(claims) => Ok(Some(claims)),
+                Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
+                Err(error) => Err(unavailable(error)),
+            }
+        })
+        .await
+    }
+
+    async fn vindicate(&self, run: RunId) -> Result<(), Error> {
+        self.write(move |connection| connection.execute(sql!("vindicate"), [run.0]).map(drop)).await
     }
 
     async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
-        let text = include_str!("../../../sql/query/owned.sql");
-        let query = sqlx::query_scalar::<_, i64>(text).bind(writer.0);
-        let held = query.fetch_all(&self.readers).await.map_err(unavailable)?;
-        Ok(held.into_iter().map(RunId).collect())
+        self.read(move |connection| {
+            read::numbers(connection, sql!("owned"), [writer.0]).map_err(unavailable)
+        })
+        .await
     }
 
     async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
-        read::load(&self.readers, runs).await
+        let runs = runs.to_vec();
+        self.read(move |connection| read::load(connection, &runs)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        let text = include_str!("../../../sql/query/next_due.sql");
-        let query = sqlx::query_scalar::<_, Option<i64>>(text);
-        let due = query.fetch_one(&self.readers).await.map_err(unavailable)?;
-        Ok(due.map(Timestamp::from_millis))
+        self.read(|connection| {
+            let due = connection.query_row(sql!("next_due"), [], |row| row.get(0));
+            let due: Option<i64> = due.map_err(unavailable)?;
+            Ok(due.map(Timestamp::from_millis))
+        })
+        .await
     }
 
     async fn release(&self, writer: WriterId, now: Timestamp) -> Result<(), Error> {
-        let text = include_str!("../../../sql/query/release.sql");
-        self.execute(sqlx::query(text).bind(writer.0).bind(now.as_millis())).await
+        let release = [writer.0, now.as_millis()];
+        self.write(move |connection| connection.execute(sql!("release"), release).map(drop)).await
     }
 
     async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {
-        read::find(&self.readers, id).await
+        let id = id.to_owned();
+        self.read(move |connection| read::find(connection, &id)).await
     }
 
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
-        read::history(&self.readers, run).await
+        self.read(move |connection| read::history(connection, run)).await
+    }
+
+    async fn command(&self, run: RunId, command: Command) -> Result<Commanded, Error> {
+        self.write(move |connection| control::command(connection, run, &command)).await
+    }
+
+    async fn open_commands(&self, writer: WriterId) -> Result<Vec<(RunId, Command)>, Error> {
+        self.read(move |connection| {
+            control::open_commands(connection, writer).map_err(unavailable)
+        })
+        .await
+    }
+
+    async fn terminated(&self, run: RunId) -> Result<(), Error> {
+        self.write(move |connection| connection.execute(sql!("terminated"), [run.0]).map(drop)).await
+    }
+
+    async fn list(&self, query: RunQuery) -> Result<Vec<RunSummary>, Error> {
+        self.read(move |connection| list::runs(connection, &query).map_err(unavailable)).await
+    }
+
+    async fn dead_letters(
+        &self,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        self.read(move |connection| {
+            list::dead_letters(connection, after, limit).map_err(unavailable)
+        })
+        .await
+    }
+
+    async fn old(&self, after: RunId, before: Timestamp) -> Result<Sweep, Error> {
+        self.read(move |connection| control::old(connection, after, before).map_err(unavailable))
+            .await
+    }
+
+    async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
+        let runs = runs.to_vec();
+        self.write(move |connection| control::delete(connection, &runs)).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), Error> {
+        let to = to.to_owned();
+        self.read(move |connection| open::back_up(connection, &to)).await
+    }
+
+    async fn changed(&self) -> Result<bool, Error> {
+        let inner = Arc::clone(&self.0);
+        blocking(move || inner.changed()).await
     }
 
     async fn close(&self) {
-        self.readers.close().await;
-        let connection = self.writer.lock().await.connection.take();
-        if let Some(connection) = connection
-            && let Err(error) = sqlx::Connection::close(connection).await
+        let inner = Arc::clone(&self.0);
+        let closed = blocking(move || {
+            inner.close();
+            Ok(())
+        });
+        if let Err(error) = closed.await {
+            tracing::warn!("the database was not closed: {error}");
+        }
+    }
+}
+
+impl Inner {
+    /// Whether another process wrote since this was asked last.
+    fn changed(&self) -> Result<bool, Error> {
+        let mut writer = lock(&self.writer);
+        let connection = self.take_connection(&mut writer)?;
+        let version = connection.pragma_query_value(None, "data_version", |row| row.get(0));
+        let version: i64 = version.map_err(unavailable)?;
+        writer.connection = Some(connection);
+        Ok(std::mem::replace(&mut writer.version, version) != version)
+    }
+
+    fn close(&self) {
+        let mut writer = lock(&self.writer);
+        self.closed.store(true, Ordering::Release);
+        self.reading.close();
+        lock(&self.readers).clear();
+        if let Some(connection) = writer.connection.take()
+            && let Err((_, error)) = connection.close()
         {
             tracing::warn!("the database was not closed cleanly: {error}");
         }
         // The last thing: the next owner finds the file closed.
-        drop(self.owner.lock().await.take());
+        drop(lock(&self.owner).take());
     }
-}
-
-type Query = sqlx::query::Query<'static, sqlx::Sqlite, sqlx::sqlite::SqliteArguments>;
-type Scalar<T> = sqlx::query::QueryScalar<'static, sqlx::Sqlite, T, sqlx::sqlite::SqliteArguments>;
-
-impl SqliteStore {
-    /// The writing connection, opened anew after a fault. Whoever takes it
-    /// puts it back when all went well.
-    async fn take_connection(&self, writer: &mut Writer) -> Result<SqliteConnection, Error> {
-        match writer.connection.take() {
-            Some(connection) => Ok(connection),
-            None if self.owner.lock().await.is_none() => {
-                Err(Error::new(ErrorKind::ShutDown, "the store was closed"))
-            }
-            None => open::connect(&self.options).await,
-        }
-    }
-
-    async fn execute(&self, query: Query) -> Result<(), Error> {
-        let mut writer = self.writer.lock().await;
-        let mut connection = self.take_connection(&mut writer).await?;
-        query.execute(&mut connection).await.map_err(unavailable)?;
-        writer.connection = Some(connection);
-        Ok(())
-    }
-
-    async fn write_one<T>(&self, query: Scalar<T>) -> Result<T, Error>
-    where
-        T: Send + Unpin,
-        (T,): for<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow>,
-    {
-        let mut writer = self.writer.lock().await;
-        let mut connection = self.take_connection(&mut writer).await?;
-        let value = query.fetch_one(&mut connection).await.map_err(unavailable)?;
-        writer.connection = Some(connection);
-        Ok(value)
-    }
-}
-
-fn unavailable(error: sqlx::Error) -> Error {
-    if matches!(error, sqlx::Error::PoolClosed) {
-        return Error::new(ErrorKind::ShutDown, "the store was closed");
-    }
-    Error::because(ErrorKind::Unavailable, "the database did not answer", error)
 }

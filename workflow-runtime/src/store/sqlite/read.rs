@@ -3,32 +3,35 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::sqlite::{SqlitePool, SqliteRow};
-use sqlx::{Row as _, Sqlite, query::Query, sqlite::SqliteArguments};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Row};
 
 use super::{Damage, Loaded, unavailable};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    CallId, End, Event, EventKind, FailedAttempt, OpenRun, RunId, RunRecord, StoredRun, WriterId,
+    AttemptRecord, CallId, Command, CommandKind, End, Ended, Event, EventKind, OpenRun, RunId,
+    RunRecord, StoredRun, WriterId,
 };
 
-const LOAD_RUNS: &str = include_str!("../../../sql/query/load_runs.sqlite.sql");
-const LOAD_HISTORY: &str = include_str!("../../../sql/query/load_history.sqlite.sql");
-const LOAD_ATTEMPTS: &str = include_str!("../../../sql/query/load_attempts.sqlite.sql");
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/query/", $name, ".sql"))
+    };
+}
 
-pub(super) async fn load(
-    readers: &SqlitePool,
+pub(super) fn load(
+    connection: &mut Connection,
     runs: &[RunId],
 ) -> Result<Vec<(RunId, Loaded)>, Error> {
-    match load_together(readers, runs).await {
+    match load_together(connection, runs) {
         Ok(loaded) => Ok(loaded),
         Err(error) if !is_damage(&error) => Err(unavailable(error)),
         // A page that cannot be read stops the statement: find whose it is.
         Err(_) => {
             let mut loaded = Vec::with_capacity(runs.len());
             for run in runs {
-                match load_together(readers, std::slice::from_ref(run)).await {
+                match load_together(connection, std::slice::from_ref(run)) {
                     Ok(one) => loaded.extend(one),
                     Err(error) if is_damage(&error) => {
                         loaded.push((*run, Err(damage(*run, error.to_string()))));
@@ -45,124 +48,127 @@ fn damage(run: RunId, reason: String) -> Damage {
     Damage { workflow: String::new(), id: format!("number {run}"), reason }
 }
 
-/// SQLite's codes for a damaged file, and values that cannot be read.
-fn is_damage(error: &sqlx::Error) -> bool {
-    if matches!(error, sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_)) {
-        return true;
+/// A damaged file, and values that cannot be read.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::FromSqlConversionFailure(..)
+        | rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::Utf8Error(..) => true,
+        other => matches!(
+            other.sqlite_error_code(),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)
+        ),
     }
-    let code = error.as_database_error().and_then(|error| error.code());
-    let code = code.and_then(|code| code.parse::<i64>().ok());
-    code.is_some_and(|code| matches!(code & 0xff, 11 | 26))
 }
 
-fn list(query: &'static str, runs: &[RunId]) -> Query<'static, Sqlite, SqliteArguments> {
+/// Runs as a JSON list, for `json_each`.
+fn list(runs: &[RunId]) -> String {
     let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
-    sqlx::query(query).bind(format!("[{}]", runs.join(",")))
+    format!("[{}]", runs.join(","))
 }
 
-async fn load_together(
-    readers: &SqlitePool,
+/// The rows of a query over `runs`, by run.
+fn by_run<T>(
+    connection: &Connection,
+    text: &str,
+    runs: &str,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<BTreeMap<i64, Vec<T>>> {
+    let mut found: BTreeMap<i64, Vec<T>> = BTreeMap::new();
+    let mut query = connection.prepare_cached(text)?;
+    let mut rows = query.query([runs])?;
+    while let Some(row) = rows.next()? {
+        found.entry(row.get("run")?).or_default().push(read(row)?);
+    }
+    Ok(found)
+}
+
+fn load_together(
+    connection: &mut Connection,
     runs: &[RunId],
-) -> Result<Vec<(RunId, Loaded)>, sqlx::Error> {
-    // One transaction: the three reads see one moment.
-    let mut moment = readers.begin().await?;
-    let rows = list(LOAD_RUNS, runs).fetch_all(&mut *moment).await?;
-    let histories = list(LOAD_HISTORY, runs).fetch_all(&mut *moment).await?;
-    let attempts = list(LOAD_ATTEMPTS, runs).fetch_all(&mut *moment).await?;
-    moment.rollback().await?;
-
-    let mut events: BTreeMap<i64, Vec<&SqliteRow>> = BTreeMap::new();
-    for row in &histories {
-        events.entry(row.try_get("run")?).or_default().push(row);
-    }
-    let mut failed: BTreeMap<i64, Vec<FailedAttempt>> = BTreeMap::new();
-    for row in &attempts {
-        failed.entry(row.try_get("run")?).or_default().push(attempt(row)?);
-    }
-    let loaded = rows.iter().map(|row| {
-        let run: i64 = row.try_get("id")?;
-        let rows = events.remove(&run).unwrap_or_default();
-        let failed_attempts = failed.remove(&run).unwrap_or_default();
-        let stored = stored(row, &rows, failed_attempts).map_err(|error| Damage {
-            workflow: row.try_get("workflow").unwrap_or_default(),
-            id: row.try_get("workflow_id").unwrap_or_default(),
-            reason: error,
+) -> rusqlite::Result<Vec<(RunId, Loaded)>> {
+    let runs = list(runs);
+    // One transaction: the reads see one moment.
+    let moment = connection.transaction()?;
+    let mut events = by_run(&moment, sql!("load_history"), &runs, |row| Ok(event(row)))?;
+    let mut attempts = by_run(&moment, sql!("load_attempts"), &runs, attempt)?;
+    let mut commands = by_run(&moment, sql!("load_commands"), &runs, command)?;
+    let mut query = moment.prepare_cached(sql!("load_runs"))?;
+    let mut rows = query.query([&runs])?;
+    let mut loaded = Vec::new();
+    while let Some(row) = rows.next()? {
+        let run: i64 = row.get("id")?;
+        let history = events.remove(&run).unwrap_or_default();
+        let history = history.into_iter().collect::<Result<Vec<_>, _>>();
+        let stored = record(row).map_err(|error| error.to_string()).and_then(|record| {
+            let attempts = attempts.remove(&run).unwrap_or_default();
+            let cancel = commands.remove(&run).unwrap_or_default().into_iter().flatten().next();
+            Ok(StoredRun { record, history: history?, attempts, cancel })
         });
-        Ok((RunId(run), stored))
-    });
-    loaded.collect()
+        let stored = stored.map_err(|reason| Damage {
+            workflow: row.get("workflow").unwrap_or_default(),
+            id: row.get("workflow_id").unwrap_or_default(),
+            reason,
+        });
+        loaded.push((RunId(run), stored));
+    }
+    Ok(loaded)
 }
 
-fn stored(
-    row: &SqliteRow,
-    events: &[&SqliteRow],
-    failed_attempts: Vec<FailedAttempt>,
-) -> Result<StoredRun, String> {
-    let record = record(row).map_err(|error| error.to_string())?;
-    let history = events.iter().map(|row| event(row)).collect::<Result<_, _>>()?;
-    Ok(StoredRun { record, history, failed_attempts })
+fn text(row: &Row<'_>, column: &str) -> rusqlite::Result<Arc<str>> {
+    row.get(column)
 }
 
-fn text(row: &SqliteRow, column: &str) -> Result<Arc<str>, sqlx::Error> {
-    Ok(row.try_get::<&str, _>(column)?.into())
+pub(super) fn time(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
 }
 
-fn optional_text(row: &SqliteRow, column: &str) -> Result<Option<Arc<str>>, sqlx::Error> {
-    Ok(row.try_get::<Option<&str>, _>(column)?.map(Arc::from))
+fn optional<T: FromSql>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    row.get(column)
 }
 
-fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
-    row.try_get(column).map(Timestamp::from_millis)
-}
-
-fn small(row: &SqliteRow, column: &str) -> Result<u32, sqlx::Error> {
-    let number: i64 = row.try_get(column)?;
-    u32::try_from(number).map_err(|error| sqlx::Error::Decode(error.into()))
-}
-
-fn record(row: &SqliteRow) -> Result<RunRecord, sqlx::Error> {
-    let status: i64 = row.try_get("status")?;
-    let end = match status {
-        0 => None,
-        _ => Some(End { ok: status == 1, output: text(row, "output")?, at: time(row, "ended")? }),
+fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
+    let end = match Ended::from_code(row.get("status")?) {
+        None => None,
+        Some(how) => Some(End { how, output: text(row, "output")?, at: time(row, "ended")? }),
     };
-    let open = match row.try_get::<Option<i64>, _>("due")? {
+    let open = match optional::<i64>(row, "due")? {
         Some(due) => Some(OpenRun {
             due: Timestamp::from_millis(due),
-            owned: row.try_get::<Option<i64>, _>("owner")?.is_some(),
-            blocked: optional_text(row, "report")?,
+            owned: optional::<i64>(row, "owner")?.is_some(),
+            claims: row.get("claims")?,
+            blocked: row.get("report")?,
         }),
         None => None,
     };
     Ok(RunRecord {
-        run: RunId(row.try_get("id")?),
+        run: RunId(row.get("id")?),
         workflow: text(row, "workflow")?,
         id: text(row, "workflow_id")?,
         args: text(row, "args")?,
-        seed: row.try_get("seed")?,
-        decided: optional_text(row, "decided")?,
+        seed: row.get("seed")?,
+        decided: row.get("decided")?,
+        meta: row.get("meta")?,
         created: time(row, "created")?,
         end,
         open,
     })
 }
 
-fn event(row: &SqliteRow) -> Result<Event, String> {
-    let read = || -> Result<(Event, Arc<str>), sqlx::Error> {
-        let kind = text(row, "kind")?;
-        let call: Option<i64> = row.try_get("call")?;
-        let call = call.map(u32::try_from).transpose();
+fn event(row: &Row<'_>) -> Result<Event, String> {
+    let read = || -> rusqlite::Result<(Event, Arc<str>)> {
         let event = Event {
-            seq: small(row, "seq")?,
+            seq: row.get("seq")?,
             kind: EventKind::Begun,
-            call: call.map_err(|error| sqlx::Error::Decode(error.into()))?.map(CallId),
+            call: optional::<u32>(row, "call")?.map(CallId),
             name: text(row, "name")?,
-            payload: optional_text(row, "payload")?,
-            decided: optional_text(row, "decided")?,
-            writer: WriterId(row.try_get("writer")?),
+            payload: row.get("payload")?,
+            decided: row.get("decided")?,
+            writer: WriterId(row.get("writer")?),
             at: time(row, "at")?,
         };
-        Ok((event, kind))
+        Ok((event, text(row, "kind")?))
     };
     let (mut event, kind) = read().map_err(|error| format!("an event cannot be read: {error}"))?;
     let seq = event.seq;
@@ -171,26 +177,49 @@ fn event(row: &SqliteRow) -> Result<Event, String> {
     Ok(event)
 }
 
-fn attempt(row: &SqliteRow) -> Result<FailedAttempt, sqlx::Error> {
-    Ok(FailedAttempt {
-        call: CallId(small(row, "call")?),
-        attempt: small(row, "attempt")?,
+fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptRecord> {
+    Ok(AttemptRecord {
+        call: CallId(row.get("call")?),
+        failed: row.get("attempt")?,
         error: text(row, "error")?,
         retry_at: time(row, "retry_at")?,
+        detail: row.get("detail")?,
     })
 }
 
-pub(super) async fn find(readers: &SqlitePool, id: &str) -> Result<Option<RunRecord>, Error> {
-    let query = sqlx::query(include_str!("../../../sql/query/find.sql")).bind(id.to_owned());
-    let row = query.fetch_optional(readers).await.map_err(unavailable)?;
-    let record = row.as_ref().map(record).transpose();
-    record.map_err(|error| {
-        Error::because(ErrorKind::Corrupt, format!("the row of run {id} cannot be read"), error)
+/// None: of a kind that a newer version knows.
+pub(super) fn command(row: &Row<'_>) -> rusqlite::Result<Option<Command>> {
+    let kind: String = row.get("kind")?;
+    let Some(kind) = CommandKind::parse(&kind) else { return Ok(None) };
+    let (by, reason, at) = (text(row, "by")?, row.get("reason")?, time(row, "at")?);
+    Ok(Some(Command { kind, by, reason, at }))
+}
+
+pub(super) fn find(connection: &Connection, id: &str) -> Result<Option<RunRecord>, Error> {
+    let find = || connection.prepare_cached(sql!("find"))?.query_row([id], record).optional();
+    find().map_err(|error| {
+        if is_damage(&error) {
+            let message = format!("the row of run {id} cannot be read");
+            return Error::because(ErrorKind::Corrupt, message, error);
+        }
+        unavailable(error)
     })
 }
 
-pub(super) async fn history(readers: &SqlitePool, run: RunId) -> Result<Vec<Event>, Error> {
-    let rows = list(LOAD_HISTORY, &[run]).fetch_all(readers).await.map_err(unavailable)?;
-    let events = rows.iter().map(event).collect::<Result<_, _>>();
+pub(super) fn history(connection: &Connection, run: RunId) -> Result<Vec<Event>, Error> {
+    let rows = by_run(connection, sql!("load_history"), &list(&[run]), |row| Ok(event(row)));
+    let events = rows.map_err(unavailable)?.remove(&run.0).unwrap_or_default();
+    let events = events.into_iter().collect::<Result<_, _>>();
     events.map_err(|reason| Error::new(ErrorKind::Corrupt, reason))
+}
+
+/// The numbers that a query gives.
+pub(super) fn numbers(
+    connection: &Connection,
+    text: &str,
+    params: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<RunId>> {
+    let mut query = connection.prepare_cached(text)?;
+    let found = query.query_map(params, |row| row.get(0).map(RunId))?;
+    found.collect()
 }

@@ -1,171 +1,326 @@
-//! Executes a batch and tells what became of each item.
+//! Commits a batch: one transaction, statement by statement, and each item's
+//! answer as it goes in.
 
-use futures_util::TryStreamExt as _;
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{AssertSqlSafe, Either, Executor as _};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, params};
 
-use super::{Texts, batch, refusal, unavailable};
-use crate::error::Error;
-use crate::model::{Answer, Item};
+use super::refusal;
+use crate::clock::Timestamp;
+use crate::model::{Answer, Event, EventKind, Item, RunId, Start};
+
+macro_rules! statements {
+    ($($name:ident $file:literal)*) => {
+        /// The statements of a batch, each looked up once.
+        #[derive(Default)]
+        struct Statements<'c> {
+            $($name: Option<CachedStatement<'c>>,)*
+        }
+
+        $(
+            fn $name<'a, 'c>(batch: &'a mut Batch<'c>) -> rusqlite::Result<&'a mut CachedStatement<'c>> {
+                let text = include_str!(concat!("../../../sql/", $file, ".sql"));
+                batch.get(text, |statements| &mut statements.$name)
+            }
+        )*
+    };
+}
+statements! {
+    start "commit/start"
+    activate "commit/activate"
+    place "commit/place"
+    append "commit/append"
+    blob "commit/blob"
+    settle "commit/settle"
+    attempt "commit/attempt"
+    obey "commit/obey"
+    end "commit/end"
+    leave "commit/leave"
+    unblock "commit/unblock"
+    progress "commit/progress"
+    block "commit/block"
+    park "commit/park"
+    who_has_id "query/who_has_id"
+    who_wrote "query/who_wrote"
+    who_owns "query/who_owns"
+    is_open "query/is_open"
+}
+
+/// A batch on its way into the database.
+struct Batch<'c> {
+    connection: &'c Connection,
+    statements: Statements<'c>,
+}
+
+impl<'c> Batch<'c> {
+    fn get<'a>(
+        &'a mut self,
+        text: &str,
+        slot: for<'s> fn(&'s mut Statements<'c>) -> &'s mut Option<CachedStatement<'c>>,
+    ) -> rusqlite::Result<&'a mut CachedStatement<'c>> {
+        let slot = slot(&mut self.statements);
+        match slot {
+            Some(statement) => Ok(statement),
+            None => Ok(slot.insert(self.connection.prepare_cached(text)?)),
+        }
+    }
+}
+
+/// Payloads of more bytes are blobs, not columns of the history.
+const BLOB: usize = 16 << 10;
 
 /// Commits `items`; answers each.
 ///
 /// # Errors
 ///
 /// Unknown what became of them. The connection may be in a transaction.
-pub(super) async fn commit(
-    connection: &mut SqliteConnection,
-    texts: &mut Texts,
-    items: &[Item],
-) -> Result<Vec<Answer>, Error> {
-    let refused: Vec<_> = items.iter().map(refusal).collect();
-    if refused.iter().all(Option::is_none) {
-        return commit_together(connection, texts, items).await;
-    }
-    let good = items.iter().zip(&refused).filter(|(_, refused)| refused.is_none());
-    let good: Vec<Item> = good.map(|(item, _)| item.clone()).collect();
-    let mut answers = commit_together(connection, texts, &good).await?.into_iter();
-    // One answer for each good item, in order.
-    let answer = |refused: Option<Answer>| refused.or_else(|| answers.next());
-    Ok(refused.into_iter().filter_map(answer).collect())
-}
-
-async fn commit_together(
-    connection: &mut SqliteConnection,
-    texts: &mut Texts,
-    items: &[Item],
-) -> Result<Vec<Answer>, Error> {
-    if items.is_empty() {
-        return Ok(Vec::new());
-    }
-    match execute(connection, texts, items).await {
-        Ok(true) => Ok(vec![Answer::Committed; items.len()]),
-        Ok(false) => verify(connection, items).await,
-        Err(error) => match fault_of_an_item(&error) {
-            None => Err(unavailable(error)),
-            Some(reason) => {
-                roll_back(connection).await;
-                split(connection, texts, items, reason).await
-            }
-        },
-    }
-}
-
-/// Some item of the batch can never go in: finds it by halves, so that all the
-/// others do.
-async fn split(
-    connection: &mut SqliteConnection,
-    texts: &mut Texts,
-    items: &[Item],
-    reason: String,
-) -> Result<Vec<Answer>, Error> {
-    if items.len() == 1 {
-        return Ok(vec![Answer::Refused(reason)]);
-    }
-    let (left, right) = items.split_at(items.len() / 2);
-    let mut answers = Box::pin(commit_together(connection, texts, left)).await?;
-    answers.extend(Box::pin(commit_together(connection, texts, right)).await?);
+pub(super) fn commit(connection: &Connection, items: &[Item]) -> rusqlite::Result<Vec<Answer>> {
+    execute(connection, "begin immediate")?;
+    let mut batch = Batch { connection, statements: Statements::default() };
+    let applied: rusqlite::Result<Vec<_>> =
+        items.iter().map(|item| apply(&mut batch, item)).collect();
+    let answers = match applied {
+        Ok(answers) => answers,
+        Err(error) => {
+            fault_of_an_item(error)?;
+            roll_back(connection);
+            execute(connection, "begin immediate")?;
+            items.iter().map(|item| apply_alone(&mut batch, item)).collect::<Result<_, _>>()?
+        }
+    };
+    execute(connection, "commit")?;
     Ok(answers)
 }
 
-/// Runs the whole transaction. True: every item is in.
-async fn execute(
-    connection: &mut SqliteConnection,
-    texts: &mut Texts,
-    items: &[Item],
-) -> Result<bool, sqlx::Error> {
-    let batch = batch::build(texts, items).map_err(sqlx::Error::Encode)?;
-    let text = AssertSqlSafe(batch.text);
-    let mut results = connection.fetch_many(sqlx::query_with(text, batch.arguments));
-    let mut done = Vec::with_capacity(batch.statements.len() + 2);
-    while let Some(result) = results.try_next().await? {
-        if let Either::Left(result) = result {
-            done.push(result.rows_affected());
-        }
-    }
-    // The first result is of `begin`.
-    let complete = batch
-        .statements
-        .iter()
-        .zip(done.iter().skip(1))
-        .all(|((section, rows), changed)| !section.is_counted() || changed == rows);
-    Ok(complete && done.len() == batch.statements.len() + 2)
+fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(text)?.execute([]).map(drop)
 }
 
-/// Whether the error is one item's own, and not the store's: a constraint, a
-/// value too large or of the wrong type.
-fn fault_of_an_item(error: &sqlx::Error) -> Option<String> {
-    if let sqlx::Error::Encode(error) = error {
-        return Some(error.to_string());
-    }
-    let error = error.as_database_error()?;
-    let code: i64 = error.code()?.parse().ok()?;
-    const TOO_BIG: i64 = 18;
-    const CONSTRAINT: i64 = 19;
-    const MISMATCH: i64 = 20;
-    matches!(code & 0xff, TOO_BIG | CONSTRAINT | MISMATCH).then(|| error.message().to_owned())
-}
-
-async fn roll_back(connection: &mut SqliteConnection) {
+fn roll_back(connection: &Connection) {
     // Some errors end the transaction themselves; then there is none to end.
-    if let Err(error) = connection.execute("rollback").await {
+    if let Err(error) = execute(connection, "rollback") {
         tracing::debug!("nothing to roll back: {error}");
     }
 }
 
-/// After a batch in which not all went in: what became of each item.
-async fn verify(connection: &mut SqliteConnection, items: &[Item]) -> Result<Vec<Answer>, Error> {
-    let mut answers = Vec::with_capacity(items.len());
-    for item in items {
-        answers.push(verify_one(connection, item).await.map_err(unavailable)?);
-    }
-    Ok(answers)
+/// Some item of the batch can never go in: each has a savepoint of its own, so
+/// that all the others do.
+fn apply_alone(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
+    execute(batch.connection, "savepoint item")?;
+    let answer = match apply(batch, item) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let reason = fault_of_an_item(error)?;
+            execute(batch.connection, "rollback to item")?;
+            Answer::Refused(reason)
+        }
+    };
+    execute(batch.connection, "release item")?;
+    Ok(answer)
 }
 
-async fn verify_one(connection: &mut SqliteConnection, item: &Item) -> Result<Answer, sqlx::Error> {
-    use crate::model::RunId;
+/// What is wrong, if the fault is one item's own: a constraint, a value too
+/// large or of the wrong type. Any other error is the store's.
+fn fault_of_an_item(error: rusqlite::Error) -> rusqlite::Result<String> {
+    let own = matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
+    );
+    match error {
+        rusqlite::Error::SqliteFailure(code, message) if own => {
+            Ok(message.unwrap_or_else(|| code.to_string()))
+        }
+        other => Err(other),
+    }
+}
 
-    if let Some(start) = &item.start {
-        let text = include_str!("../../../sql/query/who_has_id.sql");
-        let holder = sqlx::query_scalar::<_, i64>(text).bind(start.id.to_string());
-        return Ok(match holder.fetch_optional(connection).await? {
-            Some(holder) if holder == item.run.0 => Answer::Committed,
+fn apply(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
+    if let Some(refused) = refusal(item) {
+        return Ok(refused);
+    }
+    match (&item.start, item.events.first()) {
+        (Some(new), _) => apply_start(batch, item, new),
+        (None, Some(first)) => apply_events(batch, item, first),
+        (None, None) => apply_rest(batch, item),
+    }
+}
+
+fn apply_start(batch: &mut Batch<'_>, item: &Item, new: &Start) -> rusqlite::Result<Answer> {
+    let (run, ended) = (item.run.0, item.end.as_ref());
+    let inserted = start(batch)?.execute(params![
+        run,
+        &*new.workflow,
+        &*new.id,
+        &*new.args,
+        new.seed,
+        new.decided.as_deref(),
+        new.meta.as_deref(),
+        item.writer.0,
+        new.at.as_millis(),
+        ended.map_or(0, |end| end.how.code()),
+        ended.map(|end| &*end.output),
+        ended.map(|end| end.at.as_millis()),
+    ])?;
+    if inserted == 0 {
+        let holder = who_has_id(batch)?.query_row([&*new.id], |row| row.get(0)).optional()?;
+        return Ok(match holder {
+            // Sent again: all of it is in.
+            Some(holder) if holder == run => Answer::Committed,
             Some(holder) => Answer::Taken(RunId(holder)),
-            None => Answer::Refused(format!("run number {} is used already", item.run)),
+            None => Answer::Refused(format!("run number {run} is used already")),
         });
     }
-    let Some(first) = item.events.first() else { return verify_owner(connection, item).await };
-    let text = include_str!("../../../sql/query/who_wrote.sql");
-    let writer = sqlx::query_scalar::<_, i64>(text).bind(item.run.0).bind(i64::from(first.seq));
-    match writer.fetch_optional(&mut *connection).await? {
-        Some(writer) if writer == item.writer.0 => Ok(Answer::Committed),
-        Some(_) => Ok(Answer::Conflict),
-        None => {
-            let text = include_str!("../../../sql/query/is_open.sql");
-            let open = sqlx::query_scalar::<_, bool>(text).bind(item.run.0);
-            let ended = open.fetch_optional(connection).await? == Some(false);
-            Ok(if ended { Answer::Conflict } else { Answer::MissingPredecessor })
+    if ended.is_none() {
+        let owner = (!new.queued).then_some(item.writer.0);
+        activate(batch)?.execute(params![run, owner, new.at.as_millis()])?;
+    }
+    // What a first turn that failed leaves.
+    set_aside(batch, item)?;
+    Ok(Answer::Committed)
+}
+
+/// An item of a run's history.
+fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::Result<Answer> {
+    let run = item.run.0;
+    let asked = [run, i64::from(first.seq)];
+    let (has_place, is_asked): (bool, bool) =
+        place(batch)?.query_row(asked, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if !has_place {
+        return refuse(batch, item, first);
+    }
+    let is_cancelled = item.events.iter().any(|event| event.kind == EventKind::Cancelled);
+    // Cancelled before it ended, and it does not know yet.
+    let not_ended = item.end.is_some() && is_asked && !is_cancelled;
+    let last = item.events.len() - 1;
+    for (n, event) in item.events.iter().enumerate() {
+        if !insert(batch, item, event, !(not_ended && n == last))? {
+            // Only the first can be there: the others came with it.
+            return refuse(batch, item, first);
         }
     }
+    for call in &item.settled {
+        settle(batch)?.execute([run, i64::from(call.0)])?;
+    }
+    if is_cancelled {
+        obey(batch)?.execute([run])?;
+    }
+    if not_ended {
+        return Ok(Answer::NotEnded);
+    }
+    let Some(ended) = &item.end else {
+        attempts(batch, item)?;
+        set_aside(batch, item)?;
+        return Ok(Answer::Committed);
+    };
+    let output = &*ended.output;
+    end(batch)?.execute(params![run, ended.how.code(), output, ended.at.as_millis()])?;
+    leave(batch)?.execute([run])?;
+    if item.unblock {
+        unblock(batch)?.execute([run])?;
+    }
+    Ok(Answer::Committed)
+}
+
+/// Inserts a row; false: its place is taken.
+fn insert(
+    batch: &mut Batch<'_>,
+    item: &Item,
+    event: &Event,
+    delivered: bool,
+) -> rusqlite::Result<bool> {
+    let payload = event.payload.as_deref();
+    let large = payload.filter(|payload| payload.len() > BLOB);
+    let inserted = append(batch)?.execute(params![
+        item.run.0,
+        event.seq,
+        event.kind.as_str(),
+        event.call.map(|call| call.0),
+        &*event.name,
+        if large.is_some() { None } else { payload },
+        event.decided.as_deref().filter(|_| delivered),
+        event.writer.0,
+        event.at.as_millis(),
+    ])?;
+    if let Some(large) = large.filter(|_| inserted == 1) {
+        blob(batch)?.execute(params![item.run.0, event.seq, large])?;
+    }
+    Ok(inserted == 1)
+}
+
+/// Why the first row of an item did not go in.
+fn refuse(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::Result<Answer> {
+    let row = params![item.run.0, first.seq];
+    let writer = who_wrote(batch)?.query_row(row, |row| row.get::<_, i64>(0)).optional()?;
+    match writer {
+        // Sent again: all of it is in.
+        Some(writer) if writer == item.writer.0 => sent_again(batch, item),
+        Some(_) => Ok(Answer::Conflict),
+        None if run_is_open(batch, item.run)? == Some(false) => Ok(Answer::Conflict),
+        None => Ok(Answer::MissingPredecessor),
+    }
+}
+
+/// An item that is in already ended its run, unless that was prevented.
+fn sent_again(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
+    let prevented = item.end.is_some() && run_is_open(batch, item.run)? == Some(true);
+    Ok(if prevented { Answer::NotEnded } else { Answer::Committed })
+}
+
+/// None: there is no such run.
+fn run_is_open(batch: &mut Batch<'_>, run: RunId) -> rusqlite::Result<Option<bool>> {
+    is_open(batch)?.query_row([run.0], |row| row.get(0)).optional()
 }
 
 /// An item without rows goes in where its writer holds the run, or where the
 /// run is free: then it was this item that freed it.
-async fn verify_owner(
-    connection: &mut SqliteConnection,
-    item: &Item,
-) -> Result<Answer, sqlx::Error> {
-    let text = include_str!("../../../sql/query/who_owns.sql");
-    let owner = sqlx::query_scalar::<_, Option<i64>>(text).bind(item.run.0);
-    match owner.fetch_optional(&mut *connection).await? {
-        Some(None) => Ok(Answer::Committed),
-        Some(Some(owner)) if owner == item.writer.0 => Ok(Answer::Committed),
-        Some(Some(_)) => Ok(Answer::Conflict),
+fn apply_rest(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
+    let owner = who_owns(batch)?.query_row([item.run.0], |row| row.get::<_, Option<i64>>(0));
+    match owner.optional()? {
+        Some(Some(owner)) if owner == item.writer.0 => {}
+        Some(None) => return Ok(Answer::Committed),
+        Some(Some(_)) => return Ok(Answer::Conflict),
         None => {
-            let text = include_str!("../../../sql/query/is_open.sql");
-            let known = sqlx::query_scalar::<_, bool>(text).bind(item.run.0);
-            let known = known.fetch_optional(connection).await?.is_some();
-            Ok(if known { Answer::Conflict } else { Answer::MissingPredecessor })
+            let known = run_is_open(batch, item.run)?.is_some();
+            return Ok(if known { Answer::Conflict } else { Answer::MissingPredecessor });
         }
     }
+    for call in &item.settled {
+        settle(batch)?.execute([item.run.0, i64::from(call.0)])?;
+    }
+    attempts(batch, item)?;
+    set_aside(batch, item)?;
+    Ok(Answer::Committed)
+}
+
+fn attempts(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<()> {
+    for record in &item.attempts {
+        attempt(batch)?.execute(params![
+            item.run.0,
+            record.call.0,
+            record.failed,
+            &*record.error,
+            record.retry_at.as_millis(),
+            record.detail.as_deref(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// What an item says of an open run beside its history.
+fn set_aside(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<()> {
+    let run = item.run.0;
+    if item.unblock {
+        unblock(batch)?.execute([run])?;
+    }
+    if item.progress {
+        progress(batch)?.execute([run])?;
+    }
+    if let Some(blocked) = &item.block {
+        let at = blocked.at.as_millis();
+        block(batch)?.execute(params![run, &*blocked.build, &*blocked.report, at])?;
+    }
+    let blocked = item.block.as_ref().map(|_| Timestamp::NEVER);
+    if let Some(due) = item.park.or(blocked) {
+        let parks = item.park.is_some();
+        park(batch)?.execute(params![run, item.writer.0, due.as_millis(), parks])?;
+    }
+    Ok(())
 }

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use super::{CallSpec, Place, Polled, Table, Target, drop_call, poll_call};
 use crate::codec::fingerprint;
-use crate::model::{Encoded, WorkflowFuture};
+use crate::model::{Encoded, Ended, WorkflowFuture};
 
 thread_local! {
     static TRACE: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
@@ -98,6 +98,6 @@ pub(super) fn workflow(body: impl Future<Output = String> + 'static) -> Workflow
     Box::pin(async move {
         let text = body.await;
         trace(format!("end {text}"));
-        Encoded { text: text.into(), ok: true }
+        Encoded { text: text.into(), how: Ended::Completed }
     })
 }

@@ -36,7 +36,14 @@ impl Bench {
     }
 
     fn info() -> RunInfo {
-        RunInfo { run: RunId(1), id: "order-1".into(), seed: 3, payload_limit: 1 << 20 }
+        RunInfo {
+            run: RunId(1),
+            id: "order-1".into(),
+            seed: 3,
+            meta: None,
+            payload_limit: 1 << 20,
+            history_limit: 1_000,
+        }
     }
 
     fn start(code: Code) -> Self {

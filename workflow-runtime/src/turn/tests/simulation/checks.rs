@@ -46,7 +46,7 @@ impl World {
             let expected = result_of(&decision.name, decision.args.as_deref().unwrap());
             assert_eq!(event.payload.as_deref(), Some(&*expected), "a result at another call");
         }
-        assert!(stored.failed_attempts.is_empty(), "attempts of an ended run are left over");
+        assert!(stored.attempts.is_empty(), "attempts of an ended run are left over");
         self.check_replay(run, stored);
     }
 

@@ -17,7 +17,7 @@ use super::chance::Rng;
 use super::programs::{Program, SHAPES, changed};
 use super::{result_of, take_trace};
 use crate::clock::Timestamp;
-use crate::model::{Answer, CallId, FailedAttempt, Item, RunId, StoredRun, WriterId};
+use crate::model::{Answer, CallId, AttemptRecord, Item, RunId, StoredRun, WriterId};
 use crate::store::Tables;
 use crate::turn::actor::{Effects, Fate};
 use crate::turn::{Actor, Identity, RunInfo, Target};
@@ -114,7 +114,14 @@ impl World {
     }
 
     fn info(run: RunId, id: &str) -> RunInfo {
-        RunInfo { run, id: id.into(), seed: 7, payload_limit: 1 << 20 }
+        RunInfo {
+            run,
+            id: id.into(),
+            seed: 7,
+            meta: None,
+            payload_limit: 1 << 20,
+            history_limit: 1_000,
+        }
     }
 
     fn start(&mut self, process: usize, run: RunId, id: &str, program: Program) {
@@ -188,8 +195,8 @@ impl World {
         let actor = Actor::recover(info, Self::identity(writer), stored, Ok(program()), now);
         assert!(!actor.is_blocked(), "unchanged code was blocked: it replays otherwise");
         let mut held = Held::new(actor, take_trace(), self.next_life());
-        for failed in &stored.failed_attempts {
-            held.attempts.insert(failed.call, failed.attempt);
+        for failed in &stored.attempts {
+            held.attempts.insert(failed.call, failed.failed);
         }
         // Timers that are due come first, each in its own turn.
         let mut due: Vec<_> = held
@@ -297,7 +304,7 @@ impl World {
             held.backing_off.remove(call);
             held.timers.remove(call);
         }
-        for failed in effects.retry {
+        for failed in effects.recorded {
             held.backing_off.remove(&failed.call);
             held.running.insert(failed.call);
         }
@@ -309,6 +316,7 @@ impl World {
                     assert_eq!(before, outcome, "run {run} ended twice, differently");
                 }
             }
+            Some(Fate::NotEnded | Fate::Queued) => unreachable!("nobody cancels or queues here"),
             Some(Fate::Parked) => drop(self.processes[process].runs.remove(&run)),
             Some(Fate::Taken(holder)) => {
                 self.processes[process].runs.remove(&run);
@@ -369,9 +377,8 @@ impl World {
             let attempt = held.attempts.entry(call).or_insert(0);
             *attempt += 1;
             if *attempt < 3 && self.rng.percent(10) {
-                let failed =
-                    FailedAttempt { call, attempt: *attempt, error: "no".into(), retry_at: now };
-                held.actor.attempt_failed(failed);
+                let failed = AttemptRecord { failed: *attempt, ..AttemptRecord::new(call) };
+                held.actor.record(failed);
                 held.backing_off.insert(call);
                 self.flush(process, run);
                 return;

@@ -1,8 +1,0 @@
--- One writer at a time: no row needs a lock of its own.
-update active set owner = $1
-where run in (
-    select run from active
-    where owner is null and queue = 0 and priority = 0 and due <= $2
-    order by due limit $3
-)
-returning run

@@ -1,0 +1,1 @@
+select claims from active where run = ?1

@@ -1,0 +1,1 @@
+delete from blobs where run = ?1

@@ -1,5 +1,0 @@
-select runs.id, workflow, workflow_id, args, seed, decided, status, output, created, ended,
-       active.due, active.owner,
-       (select report from blocked where blocked.run = runs.id order by at desc limit 1) as report
-from runs left join active on active.run = runs.id
-where runs.id in (select value from json_each($1))

@@ -1,0 +1,73 @@
+//! Stores around stores: everything that a decorator does not say itself goes
+//! to the store inside.
+
+/// Writes `impl Store` for a decorator with a field `inner`: `commit`, `claim`,
+/// `load`, `find` and `history` are its own.
+macro_rules! decorate {
+    (impl $([$($generics:tt)*])? Store for $name:ty { $($own:tt)* }) => {
+        #[async_trait::async_trait]
+        impl $(<$($generics)*>)? Store for $name {
+            $($own)*
+
+            async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {
+                self.inner.reserve(counter, count).await
+            }
+            async fn take_over(&self, over: TakeOver) -> Result<(), Error> {
+                self.inner.take_over(over).await
+            }
+            async fn claims(&self, run: RunId) -> Result<Option<u32>, Error> {
+                self.inner.claims(run).await
+            }
+            async fn vindicate(&self, run: RunId) -> Result<(), Error> {
+                self.inner.vindicate(run).await
+            }
+            async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
+                self.inner.owned(writer).await
+            }
+            async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+                self.inner.next_due().await
+            }
+            async fn release(&self, writer: WriterId, now: Timestamp) -> Result<(), Error> {
+                self.inner.release(writer, now).await
+            }
+            async fn command(&self, run: RunId, command: Command) -> Result<Commanded, Error> {
+                self.inner.command(run, command).await
+            }
+            async fn open_commands(
+                &self,
+                writer: WriterId,
+            ) -> Result<Vec<(RunId, Command)>, Error> {
+                self.inner.open_commands(writer).await
+            }
+            async fn terminated(&self, run: RunId) -> Result<(), Error> {
+                self.inner.terminated(run).await
+            }
+            async fn list(&self, query: RunQuery) -> Result<Vec<RunSummary>, Error> {
+                self.inner.list(query).await
+            }
+            async fn dead_letters(
+                &self,
+                after: Option<i64>,
+                limit: u32,
+            ) -> Result<Vec<DeadLetter>, Error> {
+                self.inner.dead_letters(after, limit).await
+            }
+            async fn old(&self, after: RunId, before: Timestamp) -> Result<Sweep, Error> {
+                self.inner.old(after, before).await
+            }
+            async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
+                self.inner.delete(runs).await
+            }
+            async fn backup(&self, to: &std::path::Path) -> Result<(), Error> {
+                self.inner.backup(to).await
+            }
+            async fn changed(&self) -> Result<bool, Error> {
+                self.inner.changed().await
+            }
+            async fn close(&self) {
+                self.inner.close().await;
+            }
+        }
+    };
+}
+pub(super) use decorate;

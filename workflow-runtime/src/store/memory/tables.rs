@@ -1,0 +1,256 @@
+//! The tables, and what a commit does to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::clock::Timestamp;
+use crate::model::{
+    Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, EventKind, Item,
+    OpenRun, RunId, RunRecord, Start, StoredRun, WriterId,
+};
+use crate::store::{Counter, SUSPECT, refusal};
+
+/// The tables, without a lock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tables {
+    pub(super) runs: BTreeMap<RunId, Run>,
+    pub(super) ids: BTreeMap<Arc<str>, RunId>,
+    pub(super) active: BTreeMap<RunId, Active>,
+    pub(super) history: BTreeMap<(RunId, u32), Event>,
+    pub(super) attempts: BTreeMap<(RunId, CallId), AttemptRecord>,
+    pub(super) blocked: BTreeMap<(RunId, Arc<str>), Block>,
+    pub(super) commands: Vec<Given>,
+    pub(super) dead_letters: Vec<(RunId, DeadLetter)>,
+    counters: BTreeMap<Counter, i64>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) start: Start,
+    pub(super) end: Option<End>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Active {
+    pub(super) owner: Option<WriterId>,
+    pub(super) due: Timestamp,
+    pub(super) claims: u32,
+}
+
+/// A command as it was given.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) run: RunId,
+    pub(super) command: Command,
+    /// The owner has acted, or need not.
+    pub(super) done: bool,
+}
+
+impl Tables {
+    /// Applies each item by itself.
+    pub(crate) fn commit(&mut self, items: &[Item]) -> Vec<Answer> {
+        items.iter().map(|item| self.apply(item)).collect()
+    }
+
+    fn apply(&mut self, item: &Item) -> Answer {
+        match self.check(item) {
+            Some(answer) => answer,
+            None => self.write(item),
+        }
+    }
+
+    /// Whether somebody asked for something that `item` does not know.
+    fn is_asked_otherwise(&self, item: &Item) -> bool {
+        let knows = item.events.iter().any(|event| event.kind == EventKind::Cancelled);
+        !knows && self.is_asked(item.run)
+    }
+
+    fn is_asked(&self, run: RunId) -> bool {
+        self.commands.iter().any(|given| given.run == run && !given.done)
+    }
+
+    /// The answer, if the item must not go in.
+    fn check(&self, item: &Item) -> Option<Answer> {
+        if let Some(refused) = refusal(item) {
+            return Some(refused);
+        }
+        if let Some(start) = &item.start {
+            return match self.ids.get(&start.id) {
+                Some(run) if *run != item.run => Some(Answer::Taken(*run)),
+                Some(_) => Some(Answer::Committed),
+                None => None,
+            };
+        }
+        let Some(run) = self.runs.get(&item.run) else { return Some(Answer::MissingPredecessor) };
+        if let Some(first) = item.events.first() {
+            if let Some(present) = self.history.get(&(item.run, first.seq)) {
+                if present.writer != item.writer {
+                    return Some(Answer::Conflict);
+                }
+                let prevented = item.end.is_some() && run.end.is_none();
+                return Some(if prevented { Answer::NotEnded } else { Answer::Committed });
+            }
+            if run.end.is_some() {
+                return Some(Answer::Conflict);
+            }
+            let before = first.seq - 1;
+            let follows = before == 0 || self.history.contains_key(&(item.run, before));
+            return (!follows).then_some(Answer::MissingPredecessor);
+        }
+        let owner = self.active.get(&item.run).map(|active| active.owner);
+        match owner {
+            Some(None) => Some(Answer::Committed),
+            Some(Some(owner)) if owner == item.writer => None,
+            Some(Some(_)) | None => Some(Answer::Conflict),
+        }
+    }
+
+    fn write(&mut self, item: &Item) -> Answer {
+        let (run, writer) = (item.run, item.writer);
+        let not_ended = item.end.is_some() && item.start.is_none() && self.is_asked_otherwise(item);
+        if let Some(start) = &item.start {
+            self.ids.insert(Arc::clone(&start.id), run);
+            self.runs.insert(run, Run { start: start.clone(), end: None });
+            let owner = (!start.queued).then_some(writer);
+            self.active.insert(run, Active { owner, due: start.at, claims: 0 });
+        }
+        for event in &item.events {
+            self.history.insert((run, event.seq), event.clone());
+        }
+        if not_ended && let Some((_, last)) = self.history.range_mut((run, 0)..).next_back() {
+            last.decided = None;
+        }
+        for call in &item.settled {
+            self.attempts.remove(&(run, *call));
+        }
+        if item.events.iter().any(|event| event.kind == EventKind::Cancelled) {
+            self.obey(run);
+        }
+        if not_ended {
+            return Answer::NotEnded;
+        }
+        for record in &item.attempts {
+            self.attempts.insert((run, record.call), record.clone());
+        }
+        self.set_aside(item);
+        if let Some(end) = &item.end {
+            self.close(run, end);
+        }
+        Answer::Committed
+    }
+
+    /// What an item says of its run beside the history.
+    fn set_aside(&mut self, item: &Item) {
+        let (run, writer) = (item.run, item.writer);
+        if item.unblock {
+            self.blocked.retain(|(blocked, _), _| *blocked != run);
+        }
+        if let Some(block) = &item.block {
+            self.blocked.insert((run, Arc::clone(&block.build)), block.clone());
+        }
+        let asked = self.is_asked(run);
+        let Some(active) = self.active.get_mut(&run) else { return };
+        if item.progress {
+            active.claims = 0;
+        }
+        let leaves = item.park.or_else(|| item.block.as_ref().map(|_| Timestamp::NEVER));
+        if let Some(due) = leaves
+            && active.owner == Some(writer)
+            && active.due != due
+        {
+            let due = if asked && item.park.is_some() { Timestamp::default() } else { due };
+            *active = Active { owner: None, due, claims: 0 };
+        }
+    }
+
+    /// What was asked of the run is done.
+    pub(super) fn obey(&mut self, run: RunId) {
+        let of_run = self.commands.iter_mut().filter(|given| given.run == run);
+        of_run.for_each(|given| given.done = true);
+    }
+
+    pub(super) fn close(&mut self, run: RunId, end: &End) {
+        if let Some(run) = self.runs.get_mut(&run) {
+            run.end.get_or_insert_with(|| end.clone());
+        }
+        self.active.remove(&run);
+        self.attempts.retain(|(of, _), _| *of != run);
+        self.blocked.retain(|(of, _), _| *of != run);
+    }
+
+    pub(super) fn reserve(&mut self, counter: Counter, count: u32) -> i64 {
+        let next = self.counters.entry(counter).or_insert(1);
+        let first = *next;
+        *next += i64::from(count);
+        first
+    }
+
+    pub(super) fn claim(
+        &mut self,
+        writer: WriterId,
+        now: Timestamp,
+        limit: u32,
+        suspects: bool,
+    ) -> Vec<RunId> {
+        let is_due = |active: &Active| active.owner.is_none() && active.due <= now;
+        let mut due: Vec<_> = self
+            .active
+            .iter_mut()
+            .filter(|(_, active)| is_due(active) && (active.claims >= SUSPECT) == suspects)
+            .collect();
+        due.sort_by_key(|(run, active)| (active.due, **run));
+        let claimed = due.into_iter().take(limit as usize);
+        claimed
+            .map(|(run, active)| {
+                active.owner = Some(writer);
+                active.claims += 1;
+                *run
+            })
+            .collect()
+    }
+
+    pub(super) fn record(&self, id: RunId) -> Option<RunRecord> {
+        let Run { start, end, .. } = self.runs.get(&id)?.clone();
+        let open = self.active.get(&id).map(|active| OpenRun {
+            due: active.due,
+            owned: active.owner.is_some(),
+            claims: active.claims,
+            blocked: self
+                .blocked
+                .iter()
+                .filter(|((run, _), _)| *run == id)
+                .max_by_key(|(_, block)| block.at)
+                .map(|(_, block)| Arc::clone(&block.report)),
+        });
+        let Start { workflow, id: name, args, seed, decided, meta, queued: _, at: created } = start;
+        let (run, id) = (id, name);
+        Some(RunRecord { run, workflow, id, args, seed, decided, meta, created, end, open })
+    }
+
+    pub(crate) fn history(&self, run: RunId) -> Vec<Event> {
+        let rows = self.history.range((run, 0)..=(run, u32::MAX));
+        rows.map(|(_, event)| event.clone()).collect()
+    }
+
+    pub(crate) fn load(&self, run: RunId) -> Option<StoredRun> {
+        let record = self.record(run)?;
+        let attempts = self.attempts.iter().filter(|((of, _), _)| *of == run);
+        let attempts = attempts.map(|(_, record)| record.clone()).collect();
+        let mut open = self.commands.iter().filter(|given| given.run == run && !given.done);
+        let cancel = open.find(|given| given.command.kind == CommandKind::Cancel);
+        let cancel = cancel.map(|given| given.command.clone());
+        Some(StoredRun { record, history: self.history(run), attempts, cancel })
+    }
+}
+
+#[cfg(test)]
+impl Tables {
+    /// Gives a run to another writer, as a takeover does.
+    pub(crate) fn seize(&mut self, run: RunId, writer: WriterId, now: Timestamp) {
+        self.active.insert(run, Active { owner: Some(writer), due: now, claims: 0 });
+    }
+
+    pub(crate) fn claim_due(&mut self, writer: WriterId, now: Timestamp) -> Vec<RunId> {
+        self.claim(writer, now, u32::MAX, false)
+    }
+}

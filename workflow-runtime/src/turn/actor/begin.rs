@@ -1,0 +1,140 @@
+//! How an actor begins: a new run, or one that the store has.
+
+use std::sync::Arc;
+
+use super::{Actor, Identity, Row};
+use crate::clock::Timestamp;
+use crate::model::{EventKind, Start, StoredRun, WorkflowFuture};
+use crate::turn::table::RunInfo;
+use crate::turn::Fault;
+use crate::turn::replay::replay;
+
+impl Actor {
+    /// A new run that waits until somebody claims it.
+    pub(crate) fn queued(info: RunInfo, identity: Identity, args: Arc<str>, now: Timestamp) -> Self {
+        let start = Start { queued: true, ..new_start(&info, &identity, args, now) };
+        let mut actor = Self::new(info, identity, None);
+        actor.last = now;
+        actor.next.start = Some(start);
+        actor
+    }
+
+    /// A new run: its first turn runs before its start is durable.
+    pub(crate) fn start(
+        info: RunInfo,
+        identity: Identity,
+        args: Arc<str>,
+        begun: Result<WorkflowFuture, Fault>,
+        now: Timestamp,
+    ) -> Self {
+        let start = new_start(&info, &identity, args, now);
+        let (future, fault) = match begun {
+            Ok(future) => (Some(future), None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let mut actor = Self::new(info, identity, future);
+        actor.last = now;
+        actor.next.start = Some(start);
+        let turn = match (fault, actor.instance.as_mut()) {
+            (None, Some(instance)) => instance.turn(now),
+            (fault, _) => Err(fault.unwrap_or(Fault::Gone)),
+        };
+        match turn {
+            Ok(turn) => {
+                let decided = actor.stage(turn, now);
+                if let Some(start) = &mut actor.next.start {
+                    start.decided = Some(decided);
+                }
+            }
+            Err(fault) => actor.block(&fault, now),
+        }
+        actor
+    }
+
+    /// Goes on with a stored run: replays its history, then delivers what was
+    /// stored without being delivered.
+    ///
+    /// The actor is blocked if this code cannot go on with it.
+    pub(crate) fn recover(
+        info: RunInfo,
+        identity: Identity,
+        stored: &StoredRun,
+        begun: Result<WorkflowFuture, Fault>,
+        now: Timestamp,
+    ) -> Self {
+        let (future, fault) = match begun {
+            Ok(future) => (Some(future), None),
+            Err(fault) => (None, Some(fault)),
+        };
+        let mut actor = Self::new(info, identity, future);
+        actor.suspected = stored.record.open.as_ref().is_some_and(|open| open.claims > 0);
+        actor.last = stored.record.created;
+        actor.next_seq = stored.history.last().map_or(1, |event| event.seq.saturating_add(1));
+        let recovered = match fault {
+            Some(fault) => Err(fault),
+            None => actor.replay(stored, now),
+        };
+        match recovered {
+            Ok(()) => {
+                let open = stored.record.open.as_ref();
+                actor.next.unblock = open.is_some_and(|open| open.blocked.is_some());
+            }
+            Err(fault) => actor.block(&fault, now),
+        }
+        actor
+    }
+
+    /// Sets a stored run aside without running it.
+    pub(crate) fn aside(info: RunInfo, identity: Identity, fault: &Fault, now: Timestamp) -> Self {
+        let mut actor = Self::new(info, identity, None);
+        actor.block(fault, now);
+        actor
+    }
+
+    fn replay(&mut self, stored: &StoredRun, now: Timestamp) -> Result<(), Fault> {
+        let instance = self.instance.as_mut().ok_or(Fault::Gone)?;
+        let frontier = replay(instance, &stored.record, &stored.history)?;
+        self.next_seq = frontier.next_seq;
+        self.last = frontier.last;
+        self.made = instance.waiting_calls();
+        if let Some(cancel) = &stored.cancel {
+            // Before anything else: what it drops is not started again.
+            self.cancel(cancel, now)?;
+        }
+        for event in frontier.undelivered {
+            if self.next.end.is_some() {
+                break;
+            }
+            let at = self.last.max(now);
+            let instance = self.instance.as_mut().ok_or(Fault::Gone)?;
+            let turn = event.deliver(instance, at)?;
+            let decided = self.stage(turn, at);
+            self.push(Row {
+                kind: EventKind::Begun,
+                call: None,
+                name: "".into(),
+                payload: None,
+                decided: Some(decided),
+                at,
+            });
+        }
+        // What a turn just now dropped never starts.
+        if let Some(instance) = &self.instance {
+            self.made.retain(|call| instance.is_waiting(*call));
+        }
+        Ok(())
+    }
+}
+
+fn new_start(info: &RunInfo, identity: &Identity, args: Arc<str>, at: Timestamp) -> Start {
+    Start {
+        workflow: Arc::clone(&identity.workflow),
+        id: Arc::clone(&info.id),
+        args,
+        seed: info.seed,
+        decided: None,
+        meta: info.meta.clone(),
+        queued: false,
+        at,
+    }
+}

@@ -1,0 +1,174 @@
+//! What an actor does with an event: a turn, and what is recorded of it.
+
+use std::sync::Arc;
+
+use super::{Actor, Identity, Row};
+use crate::clock::Timestamp;
+use crate::error::{Failure, FailureKind};
+use crate::model::{
+    Args, Block, CallId, Command, Decision, Encoded, End, Ended, Event, EventKind, StepOutcome,
+};
+use crate::turn::instance::Turn;
+use crate::turn::table::Target;
+use crate::turn::Fault;
+
+impl Actor {
+    /// Delivers an outcome in a turn of its own. False: nobody waits for it
+    /// any more, and it is discarded.
+    pub(crate) fn deliver(&mut self, call: CallId, outcome: StepOutcome, now: Timestamp) -> bool {
+        let now = now.max(self.last);
+        let Some(instance) = self.instance.as_mut() else { return false };
+        let Some(spec) = instance.call(call) else { return false };
+        if !instance.is_waiting(call) {
+            return false;
+        }
+        let (kind, name) = match spec.target {
+            Target::Step { .. } => (EventKind::Step, spec.name),
+            Target::Timer { .. } => (EventKind::Timer, spec.name),
+        };
+        let payload = (kind == EventKind::Step).then(|| Arc::clone(&outcome.text));
+        let turn = instance.deliver(call, outcome, now);
+        let mut row =
+            Row { kind, call: Some(call), name: name.into(), payload, decided: None, at: now };
+        match turn {
+            Ok(turn) => {
+                row.decided = Some(self.stage(turn, now));
+                self.push(row);
+            }
+            Err(fault) => {
+                // The outcome is kept; a build that can go on delivers it.
+                self.push(row);
+                self.block(&fault, now);
+            }
+        }
+        true
+    }
+
+    /// Keeps an outcome that arrives while the run is blocked.
+    pub(crate) fn keep(&mut self, call: CallId, name: &str, outcome: &StepOutcome, now: Timestamp) {
+        let (at, payload) = (now.max(self.last), Some(Arc::clone(&outcome.text)));
+        let name = name.into();
+        self.push(Row {
+            kind: EventKind::Step,
+            call: Some(call),
+            name,
+            payload,
+            decided: None,
+            at,
+        });
+    }
+
+    /// Delivers a cancellation, once.
+    ///
+    /// # Errors
+    ///
+    /// The code cannot go on; the event is kept.
+    pub(super) fn cancel(&mut self, command: &Command, now: Timestamp) -> Result<(), Fault> {
+        let at = now.max(self.last);
+        let Some(instance) = self.instance.as_mut() else { return Ok(()) };
+        if self.cancelled.as_ref() == Some(command) {
+            return Ok(());
+        }
+        self.cancelled = Some(command.clone());
+        let by = command.message();
+        let payload = serde_json::Value::String(by.clone()).to_string();
+        let turn = instance.cancel(by, at);
+        let mut row = Row {
+            kind: EventKind::Cancelled,
+            call: None,
+            name: "".into(),
+            payload: Some(payload.into()),
+            decided: None,
+            at,
+        };
+        let fault = match turn {
+            Ok(turn) => {
+                row.decided = Some(self.stage(turn, at));
+                None
+            }
+            Err(fault) => Some(fault),
+        };
+        self.push(row);
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Somebody cancelled the run.
+    pub(crate) fn cancelled(&mut self, command: &Command, now: Timestamp) {
+        if let Err(fault) = self.cancel(command, now) {
+            self.block(&fault, now.max(self.last));
+        }
+    }
+
+    pub(super) fn push(&mut self, row: Row) {
+        let Row { kind, call, name, payload, decided, at } = row;
+        let (seq, writer) = (self.next_seq, self.identity.writer);
+        self.next_seq += 1;
+        self.last = at;
+        self.next.events.push(Event { seq, kind, call, name, payload, decided, writer, at });
+        self.next.progress |= std::mem::take(&mut self.suspected);
+        self.check_length(seq, at);
+    }
+
+    /// A history that grows without end would be replayed without end.
+    fn check_length(&mut self, seq: u32, at: Timestamp) {
+        let (limit, id) = (self.history_limit, &self.id);
+        if seq == limit / 5 * 4 {
+            tracing::warn!(%id, events = seq, limit, "the history of the run nears its limit");
+        }
+        if seq < limit || self.next.end.is_some() || self.instance.is_none() {
+            return;
+        }
+        let message = format!(
+            "the history reached its limit of {limit} events: split the work into several runs, \
+             or raise `max_history` of the builder"
+        );
+        let failure = Failure::of_kind(FailureKind::HistoryFull, message);
+        let output = serde_json::json!({ "failure": failure }).to_string().into();
+        self.next.end = Some(End { how: Ended::Failed, output, at });
+        self.dropped.extend(self.waiting_calls());
+        self.made.clear();
+        self.instance = None;
+    }
+
+    /// Takes over what a turn decided; returns it as it is recorded.
+    pub(super) fn stage(&mut self, turn: Turn, at: Timestamp) -> Arc<str> {
+        let mut decided = String::from("[");
+        if let Some(instance) = &self.instance {
+            let slots = instance.slots(turn.created.clone());
+            for (slot, call) in slots.iter().zip(turn.created.clone()) {
+                if decided.len() > 1 {
+                    decided.push(',');
+                }
+                let (call, spec) = (CallId(call), &slot.spec);
+                let args = Args { text: &spec.args, hash: spec.hash };
+                Decision::write(&mut decided, call, spec.kind(), spec.name, args);
+                if instance.is_waiting(call) {
+                    self.made.push(call);
+                }
+            }
+        }
+        decided.push(']');
+        for call in turn.dropped {
+            // Made and dropped before anything was written: it never starts.
+            self.made.retain(|made| *made != call);
+            self.dropped.push(call);
+        }
+        if let Some(Encoded { text, how }) = turn.ended {
+            self.next.end = Some(End { how, output: text, at });
+            self.instance = None;
+        }
+        decided.into()
+    }
+
+    pub(super) fn block(&mut self, fault: &Fault, at: Timestamp) {
+        let Identity { build, workflow, .. } = &self.identity;
+        let report = fault.report(workflow, &self.id, build, at);
+        tracing::error!(workflow = %workflow, id = %self.id, "{report}");
+        let build = Arc::clone(build);
+        self.next.block = Some(Block { build, report: report.to_json().into(), at });
+        self.next.unblock = false;
+        self.instance = None;
+        self.blocked = true;
+        self.made.clear();
+    }
+}

@@ -1,0 +1,280 @@
+//! The protocol of one run: commit, then act.
+//!
+//! The actor takes outcomes, runs a turn for each, and collects what the turns
+//! decided into one item. At most one item is on its way to the store; only
+//! when it is durable do the calls it made start and the calls it dropped stop.
+
+mod begin;
+mod deliver;
+
+use std::sync::Arc;
+
+use super::Fault;
+use super::instance::Instance;
+use super::table::{CallSpec, RunInfo};
+use crate::clock::Timestamp;
+use crate::model::{
+    Answer, AttemptRecord, CallId, Command, End, EventKind, Item, RunId, WorkflowFuture, WriterId,
+};
+
+/// Who runs what.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) writer: WriterId,
+    pub(crate) build: Arc<str>,
+    pub(crate) workflow: Arc<str>,
+}
+
+/// What an answer of the store sets free.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    /// The start is durable.
+    pub(crate) accepted: bool,
+    /// Start these: steps run, timers are armed.
+    pub(crate) launch: Vec<CallId>,
+    /// Stop these.
+    pub(crate) abort: Vec<CallId>,
+    /// What is known of the attempts of these is durable.
+    pub(crate) recorded: Vec<AttemptRecord>,
+    /// What became of the run, if that is decided now.
+    pub(crate) fate: Option<Fate>,
+}
+
+/// What became of a run in memory.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// Ended, durably.
+    Ended(End),
+    /// It left memory until it is due.
+    Parked,
+    /// It is durable and waits until somebody claims it.
+    Queued,
+    /// Set aside, durably.
+    Blocked,
+    /// The workflow id belongs to another run; this one never was.
+    Taken(RunId),
+    /// The store cannot take the start; the reason.
+    Refused(String),
+    /// It was cancelled before it could end: it is read again.
+    NotEnded,
+    /// This memory of the run is not what the store has: drop it.
+    Lost(Answer),
+}
+
+pub(crate) struct Actor {
+    run: RunId,
+    id: Arc<str>,
+    meta: Option<Arc<str>>,
+    identity: Identity,
+    /// None once the run is blocked or ended.
+    instance: Option<Instance>,
+    /// The seq of the next row.
+    next_seq: u32,
+    /// The most events of its history.
+    history_limit: u32,
+    /// The time of the last turn.
+    last: Timestamp,
+    /// What is to be written next.
+    next: Item,
+    /// What is on its way to the store sets these free.
+    sent: Sent,
+    in_flight: bool,
+    /// Calls made and dropped by turns in `next`.
+    made: Vec<CallId>,
+    dropped: Vec<CallId>,
+    blocked: bool,
+    /// It was claimed before and has not got further since.
+    suspected: bool,
+    /// The cancellation that was delivered last.
+    cancelled: Option<Command>,
+}
+
+/// What the item on its way holds back.
+#[derive(Default)]
+struct Sent {
+    start: bool,
+    queued: bool,
+    /// The seq of its first row.
+    first_seq: u32,
+    made: Vec<CallId>,
+    dropped: Vec<CallId>,
+    recorded: Vec<AttemptRecord>,
+    end: Option<End>,
+    park: Option<Timestamp>,
+    block: bool,
+}
+
+/// A row without its place in the history.
+struct Row {
+    kind: EventKind,
+    call: Option<CallId>,
+    name: Arc<str>,
+    payload: Option<Arc<str>>,
+    decided: Option<Arc<str>>,
+    at: Timestamp,
+}
+
+impl Actor {
+    fn new(info: RunInfo, identity: Identity, future: Option<WorkflowFuture>) -> Self {
+        let (run, id, history_limit) = (info.run, Arc::clone(&info.id), info.history_limit);
+        let next = Item::new(run, identity.writer);
+        Self {
+            run,
+            id,
+            meta: info.meta.clone(),
+            identity,
+            instance: future.map(|future| Instance::new(info, future)),
+            next_seq: 1,
+            history_limit,
+            last: Timestamp::default(),
+            next,
+            sent: Sent::default(),
+            in_flight: false,
+            made: Vec::new(),
+            dropped: Vec::new(),
+            blocked: false,
+            suspected: false,
+            cancelled: None,
+        }
+    }
+
+    /// Records what is known of a call's attempts, instead of what was to be
+    /// recorded before.
+    pub(crate) fn record(&mut self, record: AttemptRecord) {
+        self.next.attempts.retain(|other| other.call != record.call);
+        self.next.attempts.push(record);
+    }
+
+    /// What is known of a call's attempts goes with its result.
+    pub(crate) fn settle(&mut self, call: CallId) {
+        self.next.settled.push(call);
+        self.next.attempts.retain(|record| record.call != call);
+    }
+
+    /// Asks to leave memory until `due`.
+    pub(crate) fn park(&mut self, due: Timestamp) {
+        self.next.park = Some(due);
+    }
+
+    /// What is to be written now, if nothing is on its way.
+    pub(crate) fn flush(&mut self) -> Option<Item> {
+        if self.in_flight || self.is_nothing_to_write() {
+            return None;
+        }
+        self.in_flight = true;
+        let item = std::mem::replace(&mut self.next, Item::new(self.run, self.identity.writer));
+        self.sent = Sent {
+            start: item.start.is_some(),
+            queued: item.start.as_ref().is_some_and(|start| start.queued),
+            first_seq: item.events.first().map_or(self.next_seq, |event| event.seq),
+            made: std::mem::take(&mut self.made),
+            dropped: std::mem::take(&mut self.dropped),
+            recorded: item.attempts.clone(),
+            end: item.end.clone(),
+            park: item.park,
+            block: item.block.is_some(),
+        };
+        Some(item)
+    }
+
+    fn is_nothing_to_write(&self) -> bool {
+        let next = &self.next;
+        next.start.is_none()
+            && next.events.is_empty()
+            && next.attempts.is_empty()
+            && next.settled.is_empty()
+            && next.park.is_none()
+            && next.block.is_none()
+            && !next.unblock
+            && !next.progress
+    }
+
+    /// Takes the answer to the item on its way.
+    pub(crate) fn answered(&mut self, answer: Answer, now: Timestamp) -> Effects {
+        self.in_flight = false;
+        let sent = std::mem::take(&mut self.sent);
+        let lost = |fate| Effects { fate: Some(fate), ..Effects::default() };
+        match answer {
+            Answer::Committed => self.committed(sent),
+            Answer::Taken(run) => lost(Fate::Taken(run)),
+            Answer::Refused(reason) if sent.start => lost(Fate::Refused(reason)),
+            Answer::Refused(reason) if !sent.block => {
+                // What was refused is in no history: nothing after it counts.
+                self.next = Item::new(self.run, self.identity.writer);
+                self.next_seq = sent.first_seq;
+                self.block(&Fault::Refused(reason), now);
+                Effects::default()
+            }
+            Answer::NotEnded => lost(Fate::NotEnded),
+            other @ (Answer::Conflict | Answer::MissingPredecessor | Answer::Refused(_)) => {
+                lost(Fate::Lost(other))
+            }
+        }
+    }
+
+    fn committed(&self, sent: Sent) -> Effects {
+        let fate = match (sent.end, sent.park) {
+            (Some(end), _) => Some(Fate::Ended(end)),
+            (None, Some(_)) => Some(Fate::Parked),
+            (None, None) if sent.queued => Some(Fate::Queued),
+            (None, None) => sent.block.then_some(Fate::Blocked),
+        };
+        // A later turn may have dropped what this commit would start.
+        let wanted = |call: &CallId| {
+            self.instance.as_ref().is_some_and(|instance| instance.is_waiting(*call))
+        };
+        let launch = sent.made.into_iter().filter(wanted).collect();
+        let recorded = sent.recorded.into_iter().filter(|record| wanted(&record.call)).collect();
+        Effects { accepted: sent.start, launch, abort: sent.dropped, recorded, fate }
+    }
+
+    /// At the frontier of a recovered run: the calls that wait and are not
+    /// waiting for a commit, in their order. Taken once.
+    pub(crate) fn frontier(&mut self) -> Vec<CallId> {
+        if self.next.events.is_empty() { std::mem::take(&mut self.made) } else { Vec::new() }
+    }
+
+    /// The calls that wait for an outcome.
+    pub(crate) fn waiting_calls(&self) -> Vec<CallId> {
+        self.instance.as_ref().map(Instance::waiting_calls).unwrap_or_default()
+    }
+
+    pub(crate) fn is_waiting(&self, call: CallId) -> bool {
+        self.instance.as_ref().is_some_and(|instance| instance.is_waiting(call))
+    }
+
+    pub(crate) fn call(&self, call: CallId) -> Option<&CallSpec> {
+        self.instance.as_ref()?.call(call)
+    }
+
+    pub(crate) fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// The workflow id.
+    pub(crate) fn id(&self) -> &Arc<str> {
+        &self.id
+    }
+
+    /// JSON map of texts.
+    pub(crate) fn meta(&self) -> Option<&Arc<str>> {
+        self.meta.as_ref()
+    }
+
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.blocked
+    }
+
+    /// Nothing is on its way and nothing is to be written.
+    pub(crate) fn is_idle(&self) -> bool {
+        !self.in_flight && self.is_nothing_to_write()
+    }
+}
+
+#[cfg(test)]
+impl Actor {
+    /// Its start is not on its way yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.next.start.is_some()
+    }
+}

@@ -1,0 +1,55 @@
+//! Deletes completed runs that are old, in small batches beside the other
+//! work.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Parts, Shared};
+use crate::clock::within;
+use crate::error::Error;
+use crate::model::RunId;
+
+/// Runs of one batch.
+const BATCH: usize = 100;
+/// Between two batches: others write, too.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Between two passes over all runs.
+const PASS: Duration = Duration::from_secs(60);
+
+pub(super) async fn retain(shared: Arc<Shared>) {
+    let Some(keep) = shared.parts.settings.keep_completed else { return };
+    while !shared.stop.load(Ordering::Acquire) {
+        match pass(&shared, keep).await {
+            Ok(0) => {}
+            Ok(deleted) => tracing::info!(deleted, "completed runs were deleted: they were old"),
+            Err(error) => tracing::debug!("old runs wait to be deleted: {error}"),
+        }
+        pause(&shared, PASS.min(keep.max(PAUSE))).await;
+    }
+}
+
+/// Deletes what is old now; returns how much.
+async fn pass(shared: &Shared, keep: Duration) -> Result<u64, Error> {
+    let Parts { store, clock, .. } = &shared.parts;
+    let (mut after, mut deleted) = (RunId(0), 0);
+    loop {
+        let old = store.old(after, clock.now() - keep).await?;
+        for batch in old.runs.chunks(BATCH) {
+            deleted += u64::from(store.delete(batch).await?);
+            pause(shared, PAUSE).await;
+            if shared.stop.load(Ordering::Acquire) {
+                return Ok(deleted);
+            }
+        }
+        match old.next {
+            Some(next) => after = next,
+            None => return Ok(deleted),
+        }
+    }
+}
+
+/// Waits, but not for longer than the worker works.
+async fn pause(shared: &Shared, pause: Duration) {
+    let _either = within(pause, shared.stopping.notified()).await;
+}

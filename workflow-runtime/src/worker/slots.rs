@@ -1,0 +1,115 @@
+//! How much runs at one time. Runs that wait hold no run slot, steps in
+//! back-off hold no step slot.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::launch::Launch;
+use crate::model::{CallId, RunId};
+
+/// The runs that are in hand.
+pub(super) struct RunSlots {
+    limit: usize,
+    used: AtomicUsize,
+    /// Somebody found none.
+    wanted: AtomicBool,
+    claim: Arc<Notify>,
+}
+
+impl RunSlots {
+    pub(super) fn new(limit: usize, claim: Arc<Notify>) -> Self {
+        Self { limit, used: AtomicUsize::new(0), wanted: AtomicBool::new(false), claim }
+    }
+
+    /// Takes up to `most`; returns how many.
+    pub(super) fn take(&self, most: usize) -> usize {
+        loop {
+            let used = self.used.load(Ordering::Acquire);
+            let taken = self.limit.saturating_sub(used).min(most);
+            if taken == 0 {
+                self.wanted.store(true, Ordering::SeqCst);
+                if self.used.load(Ordering::SeqCst) >= self.limit {
+                    return 0;
+                }
+                // One was given back in between.
+                continue;
+            }
+            let next = used + taken;
+            let swapped =
+                self.used.compare_exchange(used, next, Ordering::SeqCst, Ordering::Acquire);
+            if swapped.is_ok() {
+                return taken;
+            }
+        }
+    }
+
+    /// Takes one, whatever the limit is: for a run that was in hand before.
+    pub(super) fn take_over(&self) {
+        self.used.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn give_back(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        self.used.fetch_sub(count, Ordering::SeqCst);
+        if self.wanted.swap(false, Ordering::SeqCst) {
+            self.claim.notify_one();
+        }
+    }
+}
+
+/// The attempts that run, and those that wait for a slot.
+pub(super) struct StepSlots {
+    free: AtomicUsize,
+    waiting: Mutex<VecDeque<Launch>>,
+}
+
+impl StepSlots {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { free: AtomicUsize::new(limit.max(1)), waiting: Mutex::default() }
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<Launch>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves in `launches` those that have a slot; the others wait.
+    pub(super) fn admit(&self, launches: &mut Vec<Launch>) {
+        let wanted = launches.len();
+        let take = |free: usize| Some(free.saturating_sub(wanted));
+        let free = self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
+        let free = free.unwrap_or_else(|free| free);
+        if free < wanted {
+            let mut waiting = self.waiting();
+            waiting.extend(launches.drain(free..));
+            // Slots that were given back before these waited are theirs.
+            while !waiting.is_empty() && self.take_one() {
+                launches.extend(waiting.pop_front());
+            }
+        }
+    }
+
+    fn take_one(&self) -> bool {
+        let take = |free: usize| free.checked_sub(1);
+        self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+    }
+
+    /// Gives slots back; returns the attempts that have them now.
+    pub(super) fn give_back(&self, count: usize) -> Vec<Launch> {
+        let mut waiting = self.waiting();
+        let next = count.min(waiting.len());
+        let launches = waiting.drain(..next).collect();
+        self.free.fetch_add(count - next, Ordering::AcqRel);
+        launches
+    }
+
+    /// Nobody wants that attempt any more.
+    pub(super) fn forget(&self, run: RunId, call: CallId) {
+        let of = |launch: &Launch| (launch.ticket.run, launch.context.call);
+        self.waiting().retain(|launch| of(launch) != (run, call));
+    }
+}

@@ -20,6 +20,7 @@ pub(crate) struct World {
     pub(crate) gate: Notify,
     pub(crate) reached: Notify,
     pub(crate) broken: std::sync::atomic::AtomicBool,
+    pub(crate) notes: std::sync::Mutex<Vec<String>>,
 }
 
 impl World {

@@ -92,10 +92,14 @@ pub mod docs;
 pub use call::{
     Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
 };
-pub use client::{Handle, RunResult, Starting};
+pub use client::{
+    Client, CommandOutcome, Commanding, Filter, Handle, Page, RunResult, Starting,
+};
 pub use clock::Timestamp;
-pub use error::{BoxError, Error, ErrorKind, Failure, FailureKind, Result};
-pub use model::{Blocked, BlockedKind, History, HistoryEvent, RetryPolicy, Status};
+pub use error::{BoxError, Cancelled, Error, ErrorKind, Failure, FailureKind, Result};
+pub use model::{
+    Blocked, BlockedKind, DeadLetter, History, HistoryEvent, RetryPolicy, RunSummary, Status,
+};
 pub use runtime::{Builder, Durability, Runtime};
 pub use uuid::Uuid;
 

@@ -1,13 +1,16 @@
 //! One run, seen from outside.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::outcome::RunResult;
-use super::{Client, ErrOf, OkOf};
+use super::{Commanding, ErrOf, Inner, OkOf};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
-use crate::model::{Blocked, Event, History, HistoryEvent, Named, RunId, RunRecord, Status};
+use crate::model::{
+    Blocked, CommandKind, Event, History, HistoryEvent, Named, RunId, RunRecord, Status, read_meta,
+};
 use crate::store::Ending;
 
 /// A run, by its id. Typed by what it returns, as `Result` is:
@@ -15,7 +18,7 @@ use crate::store::Ending;
 ///
 /// Dropping it changes nothing: the run goes on.
 pub struct Handle<T, E = Failure> {
-    client: Arc<Client>,
+    client: Arc<Inner>,
     id: Arc<str>,
     named: &'static Named,
     /// Where its end will be told, if it was started here.
@@ -106,6 +109,67 @@ impl<T, E> Handle<T, E> {
         })
     }
 
+    /// What the run was started with by [`Call::meta`](crate::Call::meta).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], or the store did not answer.
+    pub async fn meta(&self) -> Result<BTreeMap<String, String>, Error> {
+        Ok(read_meta(self.record().await?.meta.as_deref()))
+    }
+
+    /// Cancels the run, in whatever state it is: its future is dropped, its
+    /// steps are stopped, and it ends as [`Status::Cancelled`]. What is
+    /// [shielded](crate::workflow::shielded) ends first; code in
+    /// [`cancellable`](crate::workflow::cancellable) decides for itself.
+    ///
+    /// ```no_run
+    /// # use workflow_runtime::{Handle, Result};
+    /// # async fn example(run: Handle<u32>) -> Result<()> {
+    /// run.cancel().by("ada@example.com").because("ordered twice").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Guarantees
+    ///
+    /// Accepted, it is durable, and the run does not complete without having
+    /// got it. A run that waits, is queued or in back-off gets it at once; a
+    /// blocked one when its code can go on. An end that was committed first
+    /// wins: [`CommandOutcome::AlreadyEnded`](crate::CommandOutcome).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], or the store did not answer.
+    pub fn cancel(&self) -> Commanding {
+        self.command(CommandKind::Cancel)
+    }
+
+    /// Ends the run now, as [`Status::Cancelled`], without asking its code:
+    /// also if it is blocked, or if its code exists no more. Its steps are
+    /// stopped as soon as whoever runs it knows.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], or the store did not answer.
+    pub fn terminate(&self) -> Commanding {
+        self.command(CommandKind::Terminate)
+    }
+
+    /// Tries a blocked run again with this build; nothing to do if it is not
+    /// blocked. A new build tries by itself.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], or the store did not answer.
+    pub fn retry(&self) -> Commanding {
+        self.command(CommandKind::Retry)
+    }
+
+    fn command(&self, kind: CommandKind) -> Commanding {
+        Commanding::new(&self.client, Arc::clone(&self.id), Some(self.named), kind)
+    }
+
     async fn record(&self) -> Result<RunRecord, Error> {
         let found = self.find().await?;
         found.ok_or_else(|| Error::new(ErrorKind::NotFound, self.not_found()))
@@ -141,7 +205,7 @@ impl<T, E> Handle<T, E> {
 
 /// A handle of the run of `W` that has that id.
 pub(crate) fn handle_of<W>(
-    client: &Arc<Client>,
+    client: &Arc<Inner>,
     id: Arc<str>,
     ending: Option<(RunId, Arc<Ending>)>,
 ) -> Handle<OkOf<W>, ErrOf<W>>

@@ -1,31 +1,39 @@
-//! Starts runs and reads them. A client and a worker meet only in the store.
+//! Starts runs, reads them, and asks things of them. A client and a worker meet
+//! only in the store.
 
+mod command;
 mod handle;
+mod inner;
+mod list;
 mod outcome;
+mod submit;
 
 use std::fmt;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::sync::oneshot;
-
+pub use command::{CommandOutcome, Commanding};
 pub use handle::Handle;
 pub(crate) use handle::handle_of;
+pub(crate) use inner::Inner;
+pub use list::{Filter, Page};
 pub use outcome::RunResult;
+pub(crate) use submit::Submitter;
 
-use crate::call::{Call, Outcome, Workflow};
-use crate::codec::{canonical, within};
+use crate::call::{Call, Definer, Outcome, Workflow};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Limits, RunRecord};
-use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Starts, Store};
-use crate::text::cut;
+use crate::model::{CommandKind, DeadLetter};
 
 /// The value and the error of a workflow's result.
 pub(crate) type OkOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Ok;
 pub(crate) type ErrOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Err;
 
-/// A start on its way: see [`Runtime::start`](crate::Runtime::start).
+/// The handle of a run of `W`: typed by what `W` returns.
+pub(crate) type HandleOf<W> = Handle<OkOf<W>, ErrOf<W>>;
+
+/// A start on its way: see [`Client::start`].
 #[must_use = "a run is started when this is awaited"]
 pub struct Starting<T, E>(Start<T, E>);
 
@@ -45,126 +53,169 @@ impl<T, E> Future for Starting<T, E> {
     }
 }
 
-/// What every handle shares.
-pub(crate) struct Client {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) endings: Arc<Endings>,
-    pub(crate) starts: Arc<dyn Starts>,
-    pub(crate) numbers: Numbers,
-    pub(crate) limits: Limits,
+/// Starts, reads and directs runs of one store; runs none itself.
+///
+/// [`Runtime::client`](crate::Runtime::client) gives the one of a runtime. A
+/// process that runs no workflows makes one with
+/// [`Builder::connect`](crate::Builder::connect): it may open the same SQLite
+/// file beside its owner, who notices what it does within 50 ms.
+///
+/// Cheap to clone.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
 }
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Client")
+    }
+}
+
+/// Most dead letters that are shown at once.
+const DEAD_LETTERS: u32 = 1_000;
 
 impl Client {
-    /// Starts a run, or finds the one that has its id.
-    pub(crate) fn start<W>(self: &Arc<Self>, call: Call<W>) -> Starting<OkOf<W>, ErrOf<W>>
+    /// Starts a run and gives its handle as soon as the start is durable.
+    ///
+    /// The same id, workflow and arguments name the same run: starting it again
+    /// gives a handle of the run that is there, also when it has ended. A run
+    /// that was deleted frees its id.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`]: the id is taken by another workflow or with
+    /// other arguments. [`ErrorKind::Unstorable`]: the arguments or the meta are
+    /// too large, or are not read back from JSON as they were.
+    /// [`ErrorKind::ShutDown`]. [`ErrorKind::Unavailable`]: the store did not
+    /// answer before the run was on its way, or when the holder of a taken id
+    /// was read; start it again. A start that is on its way waits for the store.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the run may be started or not; starting it again under the same
+    /// id finds out.
+    pub fn start<W>(&self, call: Call<W>) -> Starting<OkOf<W>, ErrOf<W>>
     where
         W: Workflow,
         W::Return: Outcome,
     {
-        let (args, options) = call.into_parts();
-        let (id, meta) = (options.id, options.meta);
-        let meta = (!meta.is_empty()).then(|| serde_json::json!(meta).to_string().into());
-        // Encoded before the first wait: arguments need not be `Send`.
-        let args = args.ok_or_else(|| {
-            Error::new(ErrorKind::Configuration, "a call that was awaited cannot be started")
-        });
-        let args = args.and_then(|args| self.encode::<W>(&args));
-        let client = Arc::clone(self);
-        Starting(Box::pin(async move { client.start_encoded::<W>(id, args?, meta).await }))
+        self.inner.start(call)
     }
 
-    fn encode<W: Workflow>(&self, args: &W::Args) -> Result<Arc<str>, Error> {
-        let unstorable = |error: String| {
-            let message = format!("`{}` cannot be started: {error}", W::NAME);
-            Error::new(ErrorKind::Unstorable, message)
-        };
-        let text = W::args().encode(args).map_err(unstorable)?;
-        let fits = within(text.len(), self.limits.payload);
-        fits.map_err(|error| unstorable(format!("the arguments: {error}")))?;
-        // What does not read back would never run.
-        W::args().decode(&text).map_err(unstorable)?;
-        Ok(text.into())
-    }
-
-    async fn start_encoded<W>(
-        self: &Arc<Self>,
-        id: Option<Arc<str>>,
-        args: Arc<str>,
-        meta: Option<Arc<str>>,
-    ) -> Result<Handle<OkOf<W>, ErrOf<W>>, Error>
+    /// The run of `workflow` that has that id, whether it exists or not:
+    /// `client.handle(checkout, "order-1001")`.
+    pub fn handle<F, A, W>(&self, workflow: F, id: impl Into<String>) -> HandleOf<W>
     where
+        F: Definer<A, Definition = W>,
         W: Workflow,
         W::Return: Outcome,
     {
-        if let Some(id) = &id {
-            check_id(id)?;
-        }
-        // An id of the engine's is ordered: a random one costs the index dear.
-        let id = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string().into());
-        let run = self.numbers.next().await?;
-        let ending = self.endings.of(run);
-        let (accepted, answer) = oneshot::channel();
-        let (asked, sent) = (Arc::clone(&id), Arc::clone(&args));
-        let new = NewRun { run, workflow: W::NAME, id: asked, args: sent, meta, accepted };
-        let answer = match self.starts.start(new) {
-            Ok(()) => answer.await,
-            Err(error) => {
-                self.endings.forget(run);
-                return Err(error);
-            }
-        };
-        if !matches!(answer, Ok(Ok(Accepted::Started))) {
-            self.endings.forget(run);
-        }
-        let answer = answer.map_err(|_| {
-            let message = format!(
-                "the runtime stopped before it was known whether run {id} was accepted: start it \
-                 again under the same id"
-            );
-            Error::new(ErrorKind::ShutDown, message)
-        })?;
-        match answer? {
-            Accepted::Started => Ok(handle_of::<W>(self, id, Some((run, ending)))),
-            Accepted::Taken(_) => {
-                self.attach::<W>(&id, &args).await?;
-                Ok(handle_of::<W>(self, id, None))
-            }
-        }
+        // The function names its type; it is not called.
+        drop(workflow);
+        handle_of::<W>(&self.inner, id.into().into(), None)
     }
 
-    /// Whether the run that has the id is the one that was meant.
-    async fn attach<W: Workflow>(&self, id: &str, args: &str) -> Result<(), Error> {
-        let Some(record) = self.store.find(id).await? else { return Ok(()) };
-        let RunRecord { workflow, args: stored, .. } = record;
-        let conflict = |what: String| {
-            let message = format!("workflow id `{id}` is taken by a run {what}");
-            Err(Error::new(ErrorKind::Conflict, message))
-        };
-        if !W::definition().named.is_called(&workflow) {
-            return conflict(format!("of `{workflow}`, and this is `{}`", W::NAME));
-        }
-        if canonical(&stored) != canonical(args) {
-            return conflict(format!(
-                "with other arguments: it has {}, and this call {}",
-                cut(&stored, SHOWN),
-                cut(args, SHOWN)
-            ));
-        }
-        Ok(())
+    /// Cancels the run of that id: see [`Handle::cancel`].
+    pub fn cancel(&self, id: impl Into<String>) -> Commanding {
+        Commanding::new(&self.inner, id.into().into(), None, CommandKind::Cancel)
     }
-}
 
-/// Longest shown arguments, in bytes.
-const SHOWN: usize = 200;
+    /// Ends the run of that id at once, also if no code of it exists any more:
+    /// see [`Handle::terminate`].
+    pub fn terminate(&self, id: impl Into<String>) -> Commanding {
+        Commanding::new(&self.inner, id.into().into(), None, CommandKind::Terminate)
+    }
 
-fn check_id(id: &str) -> Result<(), Error> {
-    let found = id.len();
-    let fault = if found == 0 || found > MAX_ID {
-        format!("a workflow id has 1 to {MAX_ID} bytes, and this one has {found}")
-    } else if id.contains('\0') {
-        "a workflow id has no NUL character".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::Unstorable, fault))
+    /// Tries the blocked run of that id again: see [`Handle::retry`].
+    pub fn retry(&self, id: impl Into<String>) -> Commanding {
+        Commanding::new(&self.inner, id.into().into(), None, CommandKind::Retry)
+    }
+
+    /// Opens the dead run of that id again: it goes on where it was.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`], or the store did not answer.
+    pub fn redrive(&self, id: impl Into<String>) -> Commanding {
+        Commanding::new(&self.inner, id.into().into(), None, CommandKind::Redrive)
+    }
+
+    /// What could not be done and waits for people: runs that brought their
+    /// process down too often. Newest first, 1,000 at most;
+    /// [`redrive`](Self::redrive) opens one again.
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer.
+    pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Error> {
+        self.inner.store.dead_letters(None, DEAD_LETTERS).await
+    }
+
+    /// Runs that the filter lets through, newest first, a page at a time.
+    ///
+    /// ```
+    /// # use workflow_runtime::{Filter, Result, Runtime, Status, workflow};
+    /// # #[workflow] async fn ship(order: u32) -> Result<u32> { Ok(order) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// # let runtime = Runtime::builder("memory:").build().await?;
+    /// let client = runtime.client();
+    /// let mut next = Some(Filter::new().status(Status::Failed).workflow(ship));
+    /// while let Some(filter) = next {
+    ///     let page = client.list(filter).await?;
+    ///     for run in page.runs() {
+    ///         println!("{} {}", run.id(), run.status());
+    ///     }
+    ///     next = page.next();
+    /// }
+    /// # runtime.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The store did not answer.
+    pub async fn list(&self, filter: Filter) -> Result<Page, Error> {
+        let runs = self.inner.store.list(filter.query.clone()).await?;
+        Ok(Page::new(runs, filter))
+    }
+
+    /// Deletes a run that has ended, with its history; its id is free. False:
+    /// there was none.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Conflict`]: it has not ended. Or the store did not answer.
+    pub async fn delete(&self, id: &str) -> Result<bool, Error> {
+        let Some(record) = self.inner.store.find(id).await? else { return Ok(false) };
+        if record.end.is_none() {
+            let message = format!("run `{id}` has not ended: cancel or terminate it first");
+            return Err(Error::new(ErrorKind::Conflict, message));
+        }
+        Ok(self.inner.store.delete(&[record.run]).await? > 0)
+    }
+
+    /// Writes a copy of the whole database, as it is at one moment, to a file
+    /// that is not there yet. Workflows go on meanwhile. To restore it, put it
+    /// in the place of the database while nothing runs.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`]: the file is there, or the store is in
+    /// memory. [`ErrorKind::Unavailable`]: it could not be written.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<(), Error> {
+        self.inner.store.backup(to.as_ref()).await
+    }
+
+    /// Closes the files. What was started goes on in whoever runs it.
+    ///
+    /// The client of a runtime is closed by
+    /// [`Runtime::shutdown`](crate::Runtime::shutdown).
+    pub async fn close(&self) {
+        self.inner.starts.close();
+        self.inner.endings.close();
+        self.inner.store.close().await;
+    }
 }

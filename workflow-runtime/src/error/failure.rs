@@ -14,6 +14,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::Cancelled;
 use crate::text::{MAX_FAILURE, cut};
 
 /// What steps and workflows return: the error is a [`Failure`] unless named.
@@ -233,8 +234,12 @@ impl<E: Into<BoxError> + 'static> From<E> for Failure {
         // Declared errors are `Serialize`: found by their type, so that this
         // impl needs no bound for it.
         let details = ErrorType::details_of(&error);
+        let cancelled = (&error as &dyn Any).is::<Cancelled>();
         let error: BoxError = error.into();
         let mut recorded = link(&*error);
+        if cancelled {
+            recorded.kind = FailureKind::Cancelled;
+        }
         recorded.type_name = std::any::type_name::<E>().to_owned();
         recorded.details = details;
         Self(Box::new(recorded))

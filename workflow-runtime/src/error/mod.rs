@@ -1,10 +1,12 @@
 //! What can go wrong: [`Failure`], the error of steps and workflows, and
 //! [`Error`], what the client API returns.
 
+mod cancelled;
 mod failure;
 
 use std::fmt;
 
+pub use cancelled::Cancelled;
 pub use failure::{BoxError, ErrorType, Failure, FailureKind, Result};
 
 /// What starting, finding or building failed with: an ordinary error.

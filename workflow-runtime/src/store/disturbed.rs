@@ -8,7 +8,7 @@ use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
     WriterId,
 };
 
@@ -70,6 +70,10 @@ decorate! {
 
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             self.inner.history(run).await
+        }
+
+        async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {
+            self.inner.ends(runs).await
         }
     }
 }

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::Notify;
 
+use super::Store;
+use crate::error::Error;
 use crate::model::{End, RunId};
 
 /// The end of one run, once it is durable.
@@ -71,6 +73,18 @@ impl Endings {
         new
     }
 
+    /// The runs whose end somebody waits for.
+    pub(crate) fn waiting(&self) -> Vec<RunId> {
+        let all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = all.iter().filter(|(_, waiting)| waiting.strong_count() > 0);
+        waited.map(|(run, _)| *run).collect()
+    }
+
+    /// Whether somebody waits for anything.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     /// Nothing ends here any more: every wait is over.
     pub(crate) fn close(&self) {
         let all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,4 +114,16 @@ impl Endings {
             waiting.set(end);
         }
     }
+}
+
+/// Tells the ends that are in the store and have not been told.
+pub(crate) async fn tell_ends(store: &dyn Store, endings: &Endings) -> Result<(), Error> {
+    let waiting: Vec<RunId> = endings.waiting();
+    if waiting.is_empty() {
+        return Ok(());
+    }
+    for (run, end) in store.ends(&waiting).await? {
+        endings.tell(run, end);
+    }
+    Ok(())
 }

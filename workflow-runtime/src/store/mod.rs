@@ -25,7 +25,7 @@ use async_trait::async_trait;
 pub(crate) use committer::{Committer, Envelope};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use disturbed::{Disturbance, Disturbed};
-pub(crate) use endings::{Ending, Endings};
+pub(crate) use endings::{Ending, Endings, tell_ends};
 pub(crate) use memory::MemoryStore;
 #[cfg(test)]
 pub(crate) use memory::Tables;
@@ -133,6 +133,9 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The events of a run, oldest first.
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error>;
+
+    /// The ends of those runs that have ended.
+    async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error>;
 
     /// Takes what somebody asks of a run.
     async fn command(&self, run: RunId, command: Command) -> Result<Commanded, Error>;

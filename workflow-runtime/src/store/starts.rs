@@ -42,4 +42,7 @@ pub(crate) trait Starts: Send + Sync + 'static {
 
     /// Something was asked of a run: whoever has it should look.
     fn nudge(&self);
+
+    /// Takes no more.
+    fn close(&self);
 }

@@ -58,7 +58,7 @@ impl Instance {
         let wakers = self.table()?.cancel();
         self.cancelled_by = by;
         let woken = self.root.inside(|| {
-            panics::catch(|| wakers.into_iter().for_each(std::task::Waker::wake))
+            panics::catch(|| wakers.into_iter().for_each(Waker::wake))
         });
         woken.map_err(Fault::Panicked)?;
         self.turn(now)

@@ -52,11 +52,14 @@ impl Scopes {
         n.and_then(|n| self.others.get_mut(n)).unwrap_or(&mut self.root)
     }
 
-    /// Opens a scope where the poll stands.
+    /// Opens a scope where the poll stands. Behind a shield no cancellation
+    /// finds it.
     pub(crate) fn open(&mut self) -> ScopeId {
-        let parent = self.at.scope;
-        self.get_mut(parent).inner += 1;
-        self.others.push(Scope { parent, open: true, ..Scope::default() });
+        let Standing { scope: parent, shielded } = self.at;
+        if !shielded {
+            self.get_mut(parent).inner += 1;
+        }
+        self.others.push(Scope { parent, open: !shielded, ..Scope::default() });
         u32::try_from(self.others.len()).unwrap_or(u32::MAX)
     }
 

@@ -50,9 +50,6 @@ impl WorkflowThread {
             Fate::Parked | Fate::Queued => {
                 self.shared.parts.endings.leave(ticket.run);
                 self.shared.claim.notify_one();
-                if run.claimed_again {
-                    self.reload(ticket.run);
-                }
             }
             Fate::Blocked => {
                 self.shared.parts.endings.leave(ticket.run);

@@ -80,6 +80,7 @@ impl WorkflowThread {
         let ticket = self.insert(run);
         self.with(ticket, |thread, run| {
             thread.deliver_overdue(run);
+            thread.settle_dropped(run);
             let frontier = run.actor.frontier();
             thread.recovered(ticket, run, frontier);
             true

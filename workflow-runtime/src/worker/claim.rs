@@ -11,6 +11,7 @@ use super::{Parts, Shared};
 use crate::clock::{Timestamp, within};
 use crate::error::Error;
 use crate::model::{CommandKind, RunId};
+use crate::store::tell_ends;
 
 /// Runs of one claim.
 const CLAIM: usize = 256;
@@ -58,7 +59,7 @@ impl Claimer {
     /// Waits so long, until something is announced, or until another process
     /// writes.
     async fn rest(&self, wait: Duration) {
-        let Parts { store, clock, .. } = &self.shared.parts;
+        let Parts { store, clock, endings, .. } = &self.shared.parts;
         let until = clock.now() + wait;
         loop {
             let left = until.since(clock.now());
@@ -66,9 +67,15 @@ impl Claimer {
             if announced.is_some() || left <= GLANCE {
                 return;
             }
-            // A store that does not answer is found out by the next look.
-            if store.changed().await.unwrap_or(true) {
-                return;
+            match store.changed().await {
+                Ok(false) => {}
+                Ok(true) => {
+                    // Another process may have ended what somebody waits for.
+                    let _unknown = tell_ends(&**store, endings).await;
+                    return;
+                }
+                // Found out by the next look.
+                Err(_) => return,
             }
         }
     }

@@ -284,6 +284,10 @@ impl Starts for Shared {
         self.claim.notify_one();
     }
 
+    fn close(&self) {
+        // The runtime that owns the worker shuts it down.
+    }
+
     fn start(&self, new: NewRun) -> Result<(), Error> {
         let closed = || Error::new(ErrorKind::ShutDown, "the runtime was shut down");
         let inbox = self.thread_of(new.run).ok_or_else(closed)?;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::{Parts, Settings, Worker};
-use crate::client::Client;
+use crate::client::{Client, Inner};
 use crate::clock::SystemClock;
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, RunId, WriterId};
@@ -59,7 +59,7 @@ async fn counts(number: u32) -> Result<u32> {
     Ok(first + second? + third?)
 }
 
-async fn start(flaky: Flaky) -> (Arc<Client>, Worker) {
+async fn start(flaky: Flaky) -> (Client, Worker) {
     let store = Disturbed::around(Arc::new(MemoryStore::default()), flaky);
     let endings = Arc::new(Endings::default());
     let limits = Limits { payload: 1 << 20 };
@@ -86,7 +86,9 @@ async fn start(flaky: Flaky) -> (Arc<Client>, Worker) {
     })
     .unwrap();
     let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
-    (Arc::new(Client { store, endings, starts, numbers, limits }), worker)
+    let clock = Arc::new(SystemClock::new());
+    let inner = Inner { store, endings, starts, numbers, limits, clock };
+    (Client { inner: Arc::new(inner) }, worker)
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -212,6 +212,9 @@ impl WorkflowThread {
             run.abort_all(&self.stopper);
             self.shared.run_slots.give_back(usize::from(run.has_slot));
             self.held.remove(&ticket.run);
+            if run.claimed_again {
+                self.reload(ticket.run);
+            }
             self.free.push(ticket.slot);
             // Dropping what it holds is user code too.
             if let Err(panic) = crate::panics::catch(|| drop(run)) {

@@ -8,15 +8,20 @@
 //! branches of one workflow. Events of `tracing` are silent while a history is
 //! replayed.
 
+mod branch;
+mod cancel;
 mod chance;
 mod timeout;
 mod timer;
 
+pub use branch::{Branch, spawn};
+pub use cancel::{Cancellable, Shielded, cancellable, shielded};
 pub use chance::{Random, random, uuid};
 pub use timeout::{TimedOut, Timeout, timeout};
 pub use timer::{Sleep, sleep, sleep_until};
 
 use crate::clock::Timestamp;
+use crate::model::read_meta;
 use crate::turn::{Table, with_table};
 
 /// Runs `body` with the table of the workflow that is being polled.
@@ -53,4 +58,16 @@ pub fn now() -> Timestamp {
 #[track_caller]
 pub fn id() -> String {
     table("id", |table| table.info().id.to_string())
+}
+
+/// What the run was started with under that key of
+/// [`Call::meta`](crate::Call::meta).
+///
+/// # Panics
+///
+/// Outside a workflow.
+#[must_use]
+#[track_caller]
+pub fn meta(key: &str) -> Option<String> {
+    table("meta", |table| read_meta(table.info().meta.as_deref()).remove(key))
 }

@@ -13,7 +13,7 @@ use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
     WriterId,
 };
 pub(crate) use tables::Tables;
@@ -86,6 +86,11 @@ impl Store for MemoryStore {
 
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
         Ok(self.tables().history(run))
+    }
+
+    async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {
+        let tables = self.tables();
+        Ok(runs.iter().filter_map(|run| Some((*run, tables.record(*run)?.end?))).collect())
     }
 
     async fn command(&self, run: RunId, command: Command) -> Result<Commanded, Error> {

@@ -17,7 +17,7 @@ pub(super) fn text(of: &RunQuery) -> String {
         !of.statuses.is_empty() && of.statuses.iter().all(wanted)
     };
     let first = if of.id_prefix.is_some() {
-        "workflow_id >= $3 and ($4 is null or workflow_id < $4)"
+        "workflow_id >= ?3 and (?4 is null or workflow_id < ?4)"
     } else if all(|status| !status.is_ended()) {
         "runs.id in (select run from active)"
     } else if all(|status| status.is_ended() && *status != Status::Completed) {

@@ -22,7 +22,7 @@ use super::{Counter, Damage, Loaded, Store, Sweep, TakeOver, reason_of, refusal}
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
     WriterId,
 };
 use owner::Owner;
@@ -289,6 +289,11 @@ impl Store for SqliteStore {
 
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
         self.read(move |connection| read::history(connection, run)).await
+    }
+
+    async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {
+        let runs = runs.to_vec();
+        self.read(move |connection| read::ends(connection, &runs).map_err(unavailable)).await
     }
 
     async fn command(&self, run: RunId, command: Command) -> Result<Commanded, Error> {

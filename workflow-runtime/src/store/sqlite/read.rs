@@ -223,3 +223,16 @@ pub(super) fn numbers(
     let found = query.query_map(params, |row| row.get(0).map(RunId))?;
     found.collect()
 }
+
+pub(super) fn ends(connection: &Connection, runs: &[RunId]) -> rusqlite::Result<Vec<(RunId, End)>> {
+    let mut query = connection.prepare_cached(sql!("ends"))?;
+    let mut rows = query.query([list(runs)])?;
+    let mut ends = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Some(how) = Ended::from_code(row.get("status")?) {
+            let end = End { how, output: text(row, "output")?, at: time(row, "ended")? };
+            ends.push((RunId(row.get("id")?), end));
+        }
+    }
+    Ok(ends)
+}

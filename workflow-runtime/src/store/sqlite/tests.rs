@@ -81,7 +81,7 @@ async fn a_locked_file_is_a_fault_of_the_store_and_the_same_batch_goes_in_later(
 async fn every_query_can_be_prepared() {
     let folder = tempfile::tempdir().unwrap();
     let (_store, beside) = open(&folder).await;
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
     let mut seen = 0;
     for part in ["query", "commit"] {
         for entry in std::fs::read_dir(folder.join(part)).unwrap() {

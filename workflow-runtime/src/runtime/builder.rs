@@ -1,12 +1,13 @@
-//! [`Runtime`]: a worker and a client on one store.
+//! [`Builder`]: how a runtime or a client is configured, and what it is made of.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::call::{Call, Definer, Outcome, Workflow};
-use crate::client::{Client, ErrOf, Handle, OkOf, Starting, handle_of};
+use super::Runtime;
+use super::location::Location;
+use crate::call::{Definer, Workflow};
+use crate::client::{Client, Inner, Submitter};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, WorkflowDefinition, WriterId};
@@ -14,123 +15,6 @@ use crate::registry::{Registry, check_state};
 use crate::state::State;
 use crate::store::{Counter, Endings, MemoryStore, Numbers, Store, TakeOver};
 use crate::worker::{Parts, Settings, Worker};
-
-/// Runs workflows on one database, and starts them.
-///
-/// Build it once per process; it is cheap to clone. Interrupted runs go on by
-/// themselves as soon as it is built.
-///
-/// ```
-/// use workflow_runtime::{Result, Runtime, step, workflow};
-///
-/// #[step]
-/// async fn greet(name: String) -> Result<String> {
-///     Ok(format!("Hello, {name}!"))
-/// }
-///
-/// #[workflow]
-/// async fn welcome(name: String) -> Result<String> {
-///     Ok(greet(name).await?)
-/// }
-///
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<()> {
-/// let runtime = Runtime::builder("memory:").build().await?;
-/// let run = runtime.start(welcome("Ada".to_owned()).id("ada")).await?;
-/// assert_eq!(run.result().await?, "Hello, Ada!");
-/// runtime.shutdown().await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone)]
-pub struct Runtime {
-    client: Arc<Client>,
-    worker: Arc<tokio::sync::Mutex<Option<Worker>>>,
-    grace: Duration,
-    writer: WriterId,
-    clock: Arc<dyn Clock>,
-}
-
-/// The handle of a run of `W`: typed by what `W` returns.
-type HandleOf<W> = Handle<OkOf<W>, ErrOf<W>>;
-
-impl fmt::Debug for Runtime {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("writer", &self.writer).finish_non_exhaustive()
-    }
-}
-
-impl Runtime {
-    /// Configures a runtime for the database at `url`:
-    ///
-    /// * `sqlite://shop.db`, `sqlite:///var/lib/shop.db`: a file, created if it
-    ///   is not there, owned by one runtime at a time;
-    /// * `memory:` keeps runs in memory; nothing survives the process.
-    pub fn builder(url: impl Into<String>) -> Builder {
-        Builder::new(url.into())
-    }
-
-    /// Starts a run and gives its handle as soon as the start is durable.
-    ///
-    /// The same id, workflow and arguments name the same run: starting it again
-    /// gives a handle of the run that is there, also when it has ended.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Conflict`]: the id is taken by another workflow or with
-    /// other arguments. [`ErrorKind::Unstorable`]: the arguments are too large,
-    /// or are not read back from JSON as they were. [`ErrorKind::ShutDown`].
-    /// [`ErrorKind::Unavailable`]: the store did not answer before the run was
-    /// on its way, or when the holder of a taken id was read; start it again. A
-    /// start that is on its way waits for the store.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the run may be started or not; starting it again under the same
-    /// id finds out.
-    pub fn start<W>(&self, call: Call<W>) -> Starting<OkOf<W>, ErrOf<W>>
-    where
-        W: Workflow,
-        W::Return: Outcome,
-    {
-        self.client.start(call)
-    }
-
-    /// The run of `workflow` that has that id, whether it exists or not:
-    /// `runtime.handle(checkout, "order-1001")`.
-    pub fn handle<F, A, W>(&self, workflow: F, id: impl Into<String>) -> HandleOf<W>
-    where
-        F: Definer<A, Definition = W>,
-        W: Workflow,
-        W::Return: Outcome,
-    {
-        // The function names its type; it is not called.
-        drop(workflow);
-        handle_of::<W>(&self.client, id.into().into(), None)
-    }
-
-    /// Stops: takes no new runs, starts no new steps, gives running steps the
-    /// grace period to end, and records their results. No workflow is
-    /// cancelled: what is open goes on when a runtime is built again.
-    ///
-    /// Called again, also on a clone, it does nothing.
-    ///
-    /// # Errors
-    ///
-    /// The store did not answer; nothing that was acknowledged is lost.
-    ///
-    /// # Cancel safety
-    ///
-    /// Dropped, the runtime stops as it would in a crash; nothing is lost.
-    pub async fn shutdown(&self) -> Result<(), Error> {
-        let Some(worker) = self.worker.lock().await.take() else { return Ok(()) };
-        worker.shut_down(self.grace).await;
-        self.client.endings.close();
-        let released = self.client.store.release(self.writer, self.clock.now()).await;
-        self.client.store.close().await;
-        released
-    }
-}
 
 /// Configures a [`Runtime`].
 #[must_use = "a builder does nothing until `build` is awaited"]
@@ -173,7 +57,7 @@ const MAX_STEPS: usize = 10_000;
 const KEEP_COMPLETED: Duration = Duration::from_secs(30 * 86_400);
 
 impl Builder {
-    fn new(url: String) -> Self {
+    pub(super) fn new(url: String) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let settings = Settings {
             // More only take the steps' cores away.
@@ -346,16 +230,15 @@ impl Builder {
     pub async fn build(self) -> Result<Runtime, Error> {
         let registry = Registry::new(&self.workflows)?;
         check_state(&self.state)?;
-        let store = self.open().await?;
+        let store = self.open(true).await?;
         let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
         let endings = Arc::new(Endings::default());
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         // Before anything is accepted: what is open now is of another life.
-        let Settings { max_claims, probation, .. } = self.settings;
+        let Settings { max_claims, probation, limits, .. } = self.settings;
         let build = self.settings.build.to_string();
         let (now, pause) = (clock.now(), probation);
         store.take_over(TakeOver { writer, build, now, max_claims, pause }).await?;
-        let limits = self.settings.limits;
         let worker = Worker::start(Parts {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
@@ -365,10 +248,10 @@ impl Builder {
             settings: self.settings,
             writer,
         })?;
-        let numbers = Numbers::new(Arc::clone(&store));
-        let starts = worker.starts();
+        let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
+        let inner = Inner { store, endings, starts, numbers, limits, clock: Arc::clone(&clock) };
         Ok(Runtime {
-            client: Arc::new(Client { store, endings, starts, numbers, limits }),
+            client: Client { inner: Arc::new(inner) },
             worker: Arc::new(tokio::sync::Mutex::new(Some(worker))),
             grace: self.grace,
             writer,
@@ -376,13 +259,51 @@ impl Builder {
         })
     }
 
-    async fn open(&self) -> Result<Arc<dyn Store>, Error> {
+    /// Opens the database as a client: it starts runs, reads them and directs
+    /// them, and runs none. A SQLite file may have an owner beside it, in
+    /// another process; what is started while it has none waits for one.
+    ///
+    /// State, limits of work and shutdown have no meaning here.
+    ///
+    /// ```no_run
+    /// # use workflow_runtime::{Result, Runtime, workflow};
+    /// # #[workflow] async fn ship(order: u32) -> Result<u32> { Ok(order) }
+    /// # async fn example() -> Result<()> {
+    /// let client = Runtime::builder("sqlite://shop.db").connect().await?;
+    /// let run = client.start(ship(7).id("order-7")).await?;
+    /// println!("{}", run.result().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`]: a URL of no known store, `memory:`, or a
+    /// schema of a newer version. [`ErrorKind::Unavailable`]: the store did not
+    /// answer.
+    pub async fn connect(self) -> Result<Client, Error> {
+        let store = self.open(false).await?;
+        let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
+        let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let starts = Submitter::start(&store, &endings, Arc::clone(&clock), writer)?;
+        let numbers = Numbers::new(Arc::clone(&store));
+        let inner = Inner { store, endings, starts, numbers, limits, clock };
+        Ok(Client { inner: Arc::new(inner) })
+    }
+
+    async fn open(&self, owner: bool) -> Result<Arc<dyn Store>, Error> {
         let store: Arc<dyn Store> = match Location::parse(&self.url)? {
-            Location::Memory => Arc::new(MemoryStore::default()),
+            Location::Memory if owner => Arc::new(MemoryStore::default()),
+            Location::Memory => {
+                let message = "`memory:` has no clients but those of its runtime: use \
+                               `Runtime::client`";
+                return Err(Error::new(ErrorKind::Configuration, message));
+            }
             #[cfg(feature = "sqlite")]
             Location::Sqlite(path) => {
                 let full = self.durability == Durability::Full;
-                let options = crate::store::SqliteOptions { path, full, owner: true };
+                let options = crate::store::SqliteOptions { path, full, owner };
                 Arc::new(crate::store::SqliteStore::open(options).await?)
             }
             #[cfg(not(feature = "sqlite"))]
@@ -410,70 +331,4 @@ fn default_build() -> String {
     let modified = metadata.modified().ok();
     let since = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     format!("{:x}-{:x}", since.map_or(0, |since| since.as_nanos()), metadata.len())
-}
-
-/// What a URL names.
-#[derive(Debug, Eq, PartialEq)]
-enum Location {
-    Memory,
-    Sqlite(PathBuf),
-}
-
-impl Location {
-    fn parse(url: &str) -> Result<Self, Error> {
-        let refuse = |reason: &str| {
-            let message =
-                format!("`{url}` names no store: {reason}; write `sqlite://file.db` or `memory:`");
-            Err(Error::new(ErrorKind::Configuration, message))
-        };
-        if url == "memory:" {
-            return Ok(Self::Memory);
-        }
-        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            return refuse("this version has no Postgres store yet");
-        }
-        let Some(rest) = url.strip_prefix("sqlite:") else {
-            return refuse("it does not begin with `sqlite:`");
-        };
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        if path.is_empty() {
-            return refuse("it has no path");
-        }
-        if path == ":memory:" {
-            return refuse("SQLite in memory would be empty after a crash");
-        }
-        if path.contains('?') {
-            return refuse("options are methods of the builder, not part of the URL");
-        }
-        Ok(Self::Sqlite(PathBuf::from(path)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_names_a_store() {
-        let sqlite = |path: &str| Location::Sqlite(path.into());
-        let good = [
-            ("memory:", Location::Memory),
-            ("sqlite://shop.db", sqlite("shop.db")),
-            ("sqlite:shop.db", sqlite("shop.db")),
-            ("sqlite:///var/lib/shop.db", sqlite("/var/lib/shop.db")),
-        ];
-        for (url, location) in good {
-            assert_eq!(Location::parse(url).unwrap(), location);
-        }
-    }
-
-    #[test]
-    fn a_bad_url_says_what_to_write() {
-        for url in ["", "shop.db", "sqlite://", "sqlite::memory:", "postgres://h/db", "sqlite:a?b"]
-        {
-            let error = Location::parse(url).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Configuration);
-            assert!(error.to_string().contains("sqlite://file.db"), "{error}");
-        }
-    }
 }

@@ -1,0 +1,167 @@
+//! What all clients of one store share: starts, and who has which id.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::{ErrOf, Handle, OkOf, Starting, handle_of};
+use crate::call::{Call, Outcome, Workflow};
+use crate::clock::Clock;
+use crate::codec::{canonical, within};
+use crate::error::{Error, ErrorKind};
+use crate::model::{Limits, RunRecord};
+use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Starts, Store};
+use crate::text::cut;
+
+/// What every handle shares.
+pub(crate) struct Inner {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) endings: Arc<Endings>,
+    pub(crate) starts: Arc<dyn Starts>,
+    pub(crate) numbers: Numbers,
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Inner {
+    /// Starts a run, or finds the one that has its id.
+    pub(crate) fn start<W>(self: &Arc<Self>, call: Call<W>) -> Starting<OkOf<W>, ErrOf<W>>
+    where
+        W: Workflow,
+        W::Return: Outcome,
+    {
+        let (args, options) = call.into_parts();
+        let (id, meta) = (options.id, options.meta);
+        // Encoded before the first wait: arguments need not be `Send`.
+        let args = args.ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "a call that was awaited cannot be started")
+        });
+        let args = args.and_then(|args| self.encode::<W>(&args));
+        let client = Arc::clone(self);
+        Starting(Box::pin(async move { client.start_encoded::<W>(id, args?, check_meta(&meta)?).await }))
+    }
+
+    fn encode<W: Workflow>(&self, args: &W::Args) -> Result<Arc<str>, Error> {
+        let unstorable = |error: String| {
+            let message = format!("`{}` cannot be started: {error}", W::NAME);
+            Error::new(ErrorKind::Unstorable, message)
+        };
+        let text = W::args().encode(args).map_err(unstorable)?;
+        let fits = within(text.len(), self.limits.payload);
+        fits.map_err(|error| unstorable(format!("the arguments: {error}")))?;
+        // What does not read back would never run.
+        W::args().decode(&text).map_err(unstorable)?;
+        Ok(text.into())
+    }
+
+    async fn start_encoded<W>(
+        self: &Arc<Self>,
+        id: Option<Arc<str>>,
+        args: Arc<str>,
+        meta: Option<Arc<str>>,
+    ) -> Result<Handle<OkOf<W>, ErrOf<W>>, Error>
+    where
+        W: Workflow,
+        W::Return: Outcome,
+    {
+        if let Some(id) = &id {
+            check_id(id)?;
+        }
+        // An id of the engine's is ordered: a random one costs the index dear.
+        let id = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string().into());
+        let run = self.numbers.next().await?;
+        let ending = self.endings.of(run);
+        let (accepted, answer) = oneshot::channel();
+        let (asked, sent) = (Arc::clone(&id), Arc::clone(&args));
+        let new = NewRun { run, workflow: W::NAME, id: asked, args: sent, meta, accepted };
+        let answer = match self.starts.start(new) {
+            Ok(()) => answer.await,
+            Err(error) => {
+                self.endings.forget(run);
+                return Err(error);
+            }
+        };
+        if !matches!(answer, Ok(Ok(Accepted::Started))) {
+            self.endings.forget(run);
+        }
+        let answer = answer.map_err(|_| {
+            let message = format!(
+                "the runtime stopped before it was known whether run {id} was accepted: start it \
+                 again under the same id"
+            );
+            Error::new(ErrorKind::ShutDown, message)
+        })?;
+        match answer? {
+            Accepted::Started => Ok(handle_of::<W>(self, id, Some((run, ending)))),
+            Accepted::Taken(_) => {
+                self.attach::<W>(&id, &args).await?;
+                Ok(handle_of::<W>(self, id, None))
+            }
+        }
+    }
+
+    /// Whether the run that has the id is the one that was meant.
+    async fn attach<W: Workflow>(&self, id: &str, args: &str) -> Result<(), Error> {
+        let Some(record) = self.store.find(id).await? else { return Ok(()) };
+        let RunRecord { workflow, args: stored, .. } = record;
+        let conflict = |what: String| {
+            let message = format!("workflow id `{id}` is taken by a run {what}");
+            Err(Error::new(ErrorKind::Conflict, message))
+        };
+        if !W::definition().named.is_called(&workflow) {
+            return conflict(format!("of `{workflow}`, and this is `{}`", W::NAME));
+        }
+        if canonical(&stored) != canonical(args) {
+            return conflict(format!(
+                "with other arguments: it has {}, and this call {}",
+                cut(&stored, SHOWN),
+                cut(args, SHOWN)
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Longest shown arguments, in bytes.
+const SHOWN: usize = 200;
+
+fn check_id(id: &str) -> Result<(), Error> {
+    let found = id.len();
+    let fault = if found == 0 || found > MAX_ID {
+        format!("a workflow id has 1 to {MAX_ID} bytes, and this one has {found}")
+    } else if id.contains('\0') {
+        "a workflow id has no NUL character".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(ErrorKind::Unstorable, fault))
+}
+
+/// Most entries, and longest keys and values of what a run is started with.
+const META: usize = 32;
+const META_KEY: usize = 64;
+const META_VALUE: usize = 1024;
+
+/// As it is stored; none if there is nothing.
+fn check_meta(meta: &BTreeMap<String, String>) -> Result<Option<Arc<str>>, Error> {
+    let refuse = |message: String| Err(Error::new(ErrorKind::Unstorable, message));
+    if meta.len() > META {
+        return refuse(format!("a run has at most {META} entries of meta, and this {}", meta.len()));
+    }
+    for (key, value) in meta {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        if key.is_empty() || key.len() > META_KEY || !key.chars().all(plain) {
+            return refuse(format!(
+                "a key of meta has 1 to {META_KEY} letters, digits, `_`, `-` and `.`, and this is \
+                 `{}`",
+                cut(key, SHOWN)
+            ));
+        }
+        if value.len() > META_VALUE {
+            let found = value.len();
+            return refuse(format!("meta `{key}` has {found} bytes, and at most {META_VALUE}"));
+        }
+    }
+    Ok((!meta.is_empty()).then(|| serde_json::json!(meta).to_string().into()))
+}

@@ -1,0 +1,71 @@
+//! What a URL names.
+
+use std::path::PathBuf;
+
+use crate::error::{Error, ErrorKind};
+
+/// What a URL names.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Location {
+    Memory,
+    Sqlite(PathBuf),
+}
+
+impl Location {
+    pub(super) fn parse(url: &str) -> Result<Self, Error> {
+        let refuse = |reason: &str| {
+            let message =
+                format!("`{url}` names no store: {reason}; write `sqlite://file.db` or `memory:`");
+            Err(Error::new(ErrorKind::Configuration, message))
+        };
+        if url == "memory:" {
+            return Ok(Self::Memory);
+        }
+        if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            return refuse("this version has no Postgres store yet");
+        }
+        let Some(rest) = url.strip_prefix("sqlite:") else {
+            return refuse("it does not begin with `sqlite:`");
+        };
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        if path.is_empty() {
+            return refuse("it has no path");
+        }
+        if path == ":memory:" {
+            return refuse("SQLite in memory would be empty after a crash");
+        }
+        if path.contains('?') {
+            return refuse("options are methods of the builder, not part of the URL");
+        }
+        Ok(Self::Sqlite(PathBuf::from(path)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_names_a_store() {
+        let sqlite = |path: &str| Location::Sqlite(path.into());
+        let good = [
+            ("memory:", Location::Memory),
+            ("sqlite://shop.db", sqlite("shop.db")),
+            ("sqlite:shop.db", sqlite("shop.db")),
+            ("sqlite:///var/lib/shop.db", sqlite("/var/lib/shop.db")),
+        ];
+        for (url, location) in good {
+            assert_eq!(Location::parse(url).unwrap(), location);
+        }
+    }
+
+    #[test]
+    fn a_bad_url_says_what_to_write() {
+        for url in ["", "shop.db", "sqlite://", "sqlite::memory:", "postgres://h/db", "sqlite:a?b"]
+        {
+            let error = Location::parse(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.to_string().contains("sqlite://file.db"), "{error}");
+        }
+    }
+}

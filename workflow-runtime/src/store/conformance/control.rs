@@ -1,0 +1,253 @@
+//! Commands, suspects, lists and deletion.
+
+use std::sync::Arc;
+
+use super::{ME, OTHER, at, commit, commit_one, ending, event, over, rows, start};
+use crate::model::{
+    Answer, Block, Command, CommandKind, Commanded, Event, EventKind, Item, RunId, RunQuery, Status,
+};
+use crate::store::Store;
+
+fn command(kind: CommandKind) -> Command {
+    Command { kind, by: "ada".into(), reason: Some("why".into()), at: at(6_000) }
+}
+
+async fn give(store: &dyn Store, run: i64, kind: CommandKind) -> Commanded {
+    store.command(RunId(run), command(kind)).await.unwrap()
+}
+
+async fn status(store: &dyn Store, id: &str) -> Status {
+    store.find(id).await.unwrap().unwrap().status()
+}
+
+fn cancelled(run: i64, seq: u32) -> Item {
+    let mut item = Item::new(RunId(run), ME);
+    item.events = vec![Event { kind: EventKind::Cancelled, call: None, ..event(seq, ME) }];
+    item
+}
+
+async fn a_cancelled_run_does_not_end_before_it_knows(store: Arc<dyn Store>) {
+    commit_one(&*store, start(1, "one")).await;
+    assert_eq!(give(&*store, 1, CommandKind::Cancel).await, Commanded::Accepted);
+    let end = ending(rows(1, 1..=2), "done");
+    for _ in 0..2 {
+        assert_eq!(commit_one(&*store, end.clone()).await, Answer::NotEnded);
+    }
+    let stored = store.load(&[RunId(1)]).await.unwrap().remove(0).1.unwrap();
+    assert_eq!(stored.cancel, Some(command(CommandKind::Cancel)));
+    assert!(stored.record.end.is_none());
+    // The first is delivered, the last is kept for later.
+    let delivered: Vec<_> = stored.history.iter().map(|event| event.decided.is_some()).collect();
+    assert_eq!(delivered, [true, false]);
+    assert_eq!(store.open_commands(ME).await.unwrap().len(), 1);
+    let mut knows = cancelled(1, 3);
+    knows = ending(knows, "cancelled");
+    assert_eq!(commit_one(&*store, knows.clone()).await, Answer::Committed);
+    assert_eq!(commit_one(&*store, knows).await, Answer::Committed);
+    assert!(store.open_commands(ME).await.unwrap().is_empty());
+    assert_eq!(give(&*store, 1, CommandKind::Cancel).await, Commanded::Ended);
+    assert_eq!(give(&*store, 9, CommandKind::Cancel).await, Commanded::Unknown);
+}
+
+async fn a_cancelled_run_that_waits_is_due_at_once(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "one"), start(2, "two")]).await;
+    let park = |run| {
+        let mut item = Item::new(RunId(run), ME);
+        item.park = Some(at(90_000));
+        item
+    };
+    commit_one(&*store, park(1)).await;
+    give(&*store, 1, CommandKind::Cancel).await;
+    assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(1)]);
+    // Asked while it was in hand, it does not go to sleep.
+    give(&*store, 2, CommandKind::Cancel).await;
+    commit_one(&*store, park(2)).await;
+    assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(2)]);
+}
+
+async fn a_terminated_run_has_ended_and_its_owner_is_told_once(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "held"), start(2, "waits")]).await;
+    let mut park = Item::new(RunId(2), ME);
+    park.park = Some(at(90_000));
+    commit_one(&*store, park).await;
+    for run in [1, 2] {
+        assert_eq!(give(&*store, run, CommandKind::Terminate).await, Commanded::Accepted);
+    }
+    for id in ["held", "waits"] {
+        assert_eq!(status(&*store, id).await, Status::Cancelled);
+    }
+    let told = store.open_commands(ME).await.unwrap();
+    assert_eq!(told, [(RunId(1), command(CommandKind::Terminate))]);
+    assert_eq!(commit_one(&*store, rows(1, 1..=1)).await, Answer::Conflict);
+    store.terminated(RunId(1)).await.unwrap();
+    assert!(store.open_commands(ME).await.unwrap().is_empty());
+    let ends = store.ends(&[RunId(1), RunId(2), RunId(3)]).await.unwrap();
+    assert_eq!(ends.len(), 2);
+    assert!(ends[0].1.output.contains("terminated by ada: why"), "{ends:?}");
+}
+
+async fn a_blocked_run_is_free_again_when_it_is_retried(store: Arc<dyn Store>) {
+    commit_one(&*store, start(1, "one")).await;
+    assert_eq!(give(&*store, 1, CommandKind::Retry).await, Commanded::Idle);
+    let mut item = Item::new(RunId(1), ME);
+    item.block = Some(Block { build: "v1".into(), report: "{}".into(), at: at(2_000) });
+    commit_one(&*store, item).await;
+    // A cancellation waits until its code can go on.
+    give(&*store, 1, CommandKind::Cancel).await;
+    assert!(store.claim(ME, at(9_000), 10, false).await.unwrap().is_empty());
+    assert_eq!(give(&*store, 1, CommandKind::Retry).await, Commanded::Accepted);
+    assert_eq!(status(&*store, "one").await, Status::Waiting);
+    assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(1)]);
+}
+
+async fn a_queued_start_is_claimed_by_whoever_works(store: Arc<dyn Store>) {
+    let mut queued = start(1, "one");
+    queued.start.as_mut().unwrap().queued = true;
+    for _ in 0..2 {
+        assert_eq!(commit_one(&*store, queued.clone()).await, Answer::Committed);
+    }
+    assert_eq!(status(&*store, "one").await, Status::Queued);
+    assert_eq!(store.claim(OTHER, at(1_000), 10, false).await.unwrap(), [RunId(1)]);
+    // Sent again after it was claimed it changes nothing.
+    assert_eq!(commit_one(&*store, queued).await, Answer::Committed);
+    assert_eq!(status(&*store, "one").await, Status::Running);
+}
+
+/// Claimed and lost with its process, that often.
+async fn crash(store: &dyn Store, times: u32) {
+    for _ in 0..times {
+        store.take_over(over(OTHER, "v1", 5_000)).await.unwrap();
+        let now = at(9_000_000);
+        let mut claimed = store.claim(ME, now, 10, false).await.unwrap();
+        claimed.extend(store.claim(ME, now, 1, true).await.unwrap());
+        assert!(!claimed.is_empty());
+    }
+}
+
+async fn what_never_gets_further_is_suspected_and_then_dead(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "poison")]).await;
+    crash(&*store, 2).await;
+    assert_eq!(store.claims(RunId(1)).await.unwrap(), Some(2));
+    store.take_over(over(OTHER, "v1", 5_000)).await.unwrap();
+    // Suspected: apart from the others, and after a pause.
+    assert!(store.claim(ME, at(9_000), 10, false).await.unwrap().is_empty());
+    assert!(store.claim(ME, at(5_099), 1, true).await.unwrap().is_empty());
+    assert_eq!(store.claim(ME, at(5_100), 1, true).await.unwrap(), [RunId(1)]);
+    crash(&*store, 2).await;
+    assert_eq!(status(&*store, "poison").await, Status::Running);
+    store.take_over(over(OTHER, "v1", 7_000)).await.unwrap();
+    assert_eq!(status(&*store, "poison").await, Status::Dead);
+    let letters = store.dead_letters(None, 10).await.unwrap();
+    assert_eq!((letters.len(), letters[0].id(), letters[0].kind()), (1, "poison", "run"));
+    assert!(letters[0].reason().contains("5 times in a row"), "{}", letters[0].reason());
+    assert!(store.dead_letters(Some(letters[0].number), 10).await.unwrap().is_empty());
+    // Redriven it is new.
+    assert_eq!(give(&*store, 1, CommandKind::Redrive).await, Commanded::Accepted);
+    assert_eq!(give(&*store, 1, CommandKind::Redrive).await, Commanded::Idle);
+    assert!(store.dead_letters(None, 10).await.unwrap().is_empty());
+    assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(1)]);
+    assert_eq!(commit_one(&*store, ending(rows(1, 1..=1), "done")).await, Answer::Committed);
+}
+
+async fn what_gets_further_is_suspected_no_more(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "goes on"), start(2, "does no harm"), start(3, "parks")]).await;
+    crash(&*store, 2).await;
+    let mut further = rows(1, 1..=1);
+    further.progress = true;
+    let mut park = Item::new(RunId(3), ME);
+    park.park = Some(at(9_000));
+    commit(&*store, &[further, park]).await;
+    store.vindicate(RunId(2)).await.unwrap();
+    for run in 1..=3 {
+        assert_eq!(store.claims(RunId(run)).await.unwrap(), Some(0), "{run}");
+    }
+    // An orderly end is no fault of what runs.
+    assert_eq!(store.claim(ME, at(9_000), 10, false).await.unwrap(), [RunId(3)]);
+    store.release(ME, at(9_000)).await.unwrap();
+    assert_eq!(store.claims(RunId(3)).await.unwrap(), Some(0));
+    assert_eq!(store.claims(RunId(9)).await.unwrap(), None);
+}
+
+async fn a_list_has_what_the_query_asks_for(store: Arc<dyn Store>) {
+    for run in 1..=6 {
+        let mut item = start(run, &format!("order-{run}"));
+        let new = item.start.as_mut().unwrap();
+        new.at = at(run * 1_000);
+        if run == 4 {
+            (new.workflow, new.meta) = ("refund".into(), Some(r#"{"tenant":"b","x":"1"}"#.into()));
+            new.id = "other-4".into();
+        }
+        commit_one(&*store, item).await;
+    }
+    commit(&*store, &[ending(rows(1, 1..=1), "1"), ending(rows(2, 1..=1), "2")]).await;
+    give(&*store, 3, CommandKind::Terminate).await;
+    let list = async |query: RunQuery| -> Vec<i64> {
+        let found = store.list(RunQuery { limit: query.limit.max(3), ..query }).await.unwrap();
+        found.iter().map(|run| run.run).collect()
+    };
+    let all = RunQuery::default();
+    assert_eq!(list(all.clone()).await, [6, 5, 4], "newest first, a page");
+    assert_eq!(list(RunQuery { after: Some(4), ..all.clone() }).await, [3, 2, 1]);
+    let of = |statuses: &[Status]| RunQuery { statuses: statuses.to_vec(), ..RunQuery::default() };
+    assert_eq!(list(of(&[Status::Completed])).await, [2, 1]);
+    assert_eq!(list(of(&[Status::Cancelled, Status::Failed])).await, [3]);
+    assert_eq!(list(of(&[Status::Running])).await, [6, 5, 4]);
+    assert_eq!(list(of(&[Status::Running, Status::Cancelled])).await, [6, 5, 4]);
+    assert!(list(of(&[Status::Blocked])).await.is_empty());
+    let refunds = vec!["refund".to_owned(), "return".to_owned()];
+    assert_eq!(list(RunQuery { workflows: refunds, ..all.clone() }).await, [4]);
+    let prefix = |text: &str| RunQuery { id_prefix: Some(text.to_owned()), ..RunQuery::default() };
+    assert_eq!(list(prefix("other")).await, [4]);
+    assert_eq!(list(prefix("order-2")).await, [2]);
+    assert!(list(prefix("order%")).await.is_empty());
+    let between = RunQuery { from: Some(at(2_000)), before: Some(at(4_000)), ..all.clone() };
+    assert_eq!(list(between).await, [3, 2]);
+    let meta = |pairs: &[(&str, &str)]| {
+        let meta = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        RunQuery { meta: meta.collect(), ..RunQuery::default() }
+    };
+    assert_eq!(list(meta(&[("tenant", "b")])).await, [4]);
+    assert!(list(meta(&[("tenant", "b"), ("x", "2")])).await.is_empty());
+    assert_eq!(list(meta(&[("tenant", "a")])).await, [6, 5, 3]);
+}
+
+async fn completed_runs_are_deleted_when_they_are_old(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "done"), start(2, "open"), start(3, "stopped")]).await;
+    commit_one(&*store, ending(rows(1, 1..=2), "1")).await;
+    give(&*store, 3, CommandKind::Terminate).await;
+    // It ended at 9,000.
+    assert!(store.old(RunId(0), at(9_000)).await.unwrap().runs.is_empty());
+    assert_eq!(store.old(RunId(0), at(9_001)).await.unwrap().runs, [RunId(1)]);
+    assert_eq!(store.delete(&[RunId(1), RunId(2), RunId(8)]).await.unwrap(), 1);
+    assert!(store.find("done").await.unwrap().is_none());
+    assert!(store.history(RunId(1)).await.unwrap().is_empty());
+    assert!(store.find("open").await.unwrap().is_some());
+    // Its id is free.
+    assert_eq!(commit_one(&*store, start(4, "done")).await, Answer::Committed);
+}
+
+async fn a_large_payload_is_read_back_whole(store: Arc<dyn Store>) {
+    commit_one(&*store, start(1, "one")).await;
+    let mut item = rows(1, 1..=3);
+    let large: Arc<str> = format!("{{\"ok\":\"{}\"}}", "x".repeat(1 << 20)).into();
+    item.events[1].payload = Some(Arc::clone(&large));
+    for _ in 0..2 {
+        assert_eq!(commit_one(&*store, item.clone()).await, Answer::Committed);
+    }
+    let stored = store.load(&[RunId(1)]).await.unwrap().remove(0).1.unwrap();
+    assert_eq!(stored.history[1].payload.as_ref(), Some(&large));
+    assert_eq!(store.history(RunId(1)).await.unwrap()[1].payload.as_ref(), Some(&large));
+}
+
+super::conformance! {
+    a_cancelled_run_does_not_end_before_it_knows
+    a_cancelled_run_that_waits_is_due_at_once
+    a_terminated_run_has_ended_and_its_owner_is_told_once
+    a_blocked_run_is_free_again_when_it_is_retried
+    a_queued_start_is_claimed_by_whoever_works
+    what_never_gets_further_is_suspected_and_then_dead
+    what_gets_further_is_suspected_no_more
+    a_list_has_what_the_query_asks_for
+    completed_runs_are_deleted_when_they_are_old
+    a_large_payload_is_read_back_whole
+}

@@ -16,6 +16,7 @@ mod examples;
 mod forms;
 mod kill;
 mod lifecycle;
+mod limits;
 mod steps;
 mod tidy;
 mod time;

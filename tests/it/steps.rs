@@ -20,6 +20,8 @@ pub(crate) struct World {
     pub(crate) gate: Notify,
     pub(crate) reached: Notify,
     pub(crate) broken: std::sync::atomic::AtomicBool,
+    /// How many steps run, and the most there were.
+    pub(crate) running: std::sync::Mutex<(i32, i32)>,
     pub(crate) notes: std::sync::Mutex<Vec<String>>,
 }
 

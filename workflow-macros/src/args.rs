@@ -15,6 +15,8 @@ pub(crate) struct Args {
     pub(crate) was: Option<Vec<LitStr>>,
     pub(crate) retry: Option<Retry>,
     pub(crate) timeout_ms: Option<u64>,
+    /// `semantics = at_most_once`; the place of the word, for errors.
+    pub(crate) at_most_once: Option<Ident>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -29,7 +31,7 @@ pub(crate) struct Retry {
     pub(crate) condition: Option<Path>,
 }
 
-const STEP: &str = "`name`, `was`, `retry`, `timeout`, `crate`";
+const STEP: &str = "`name`, `was`, `retry`, `timeout`, `semantics`, `crate`";
 const WORKFLOW: &str = "`name`, `was`, `crate`";
 const RETRY: &str = "`attempts`, `first`, `max`, `factor`, `jitter`, `if`";
 
@@ -38,7 +40,13 @@ pub(crate) fn parse(kind: Kind, tokens: TokenStream) -> Result<Args> {
     let mut args = Args::default();
     let read = |input: ParseStream<'_>| list(input, |key, input| args.one(kind, key, input));
     read.parse2(tokens)?;
-    Ok(args)
+    match (&args.at_most_once, &args.retry) {
+        (Some(once), Some(_)) => Err(Error::new(
+            once.span(),
+            "what runs at most once is not retried: leave out `retry` or `semantics`",
+        )),
+        _ => Ok(args),
+    }
 }
 
 /// Reads `key ..` with commas between; goes on after a fault, to report all.
@@ -87,6 +95,15 @@ impl Args {
                     return Err(Error::new(literal.span(), message));
                 }
                 once(&mut self.timeout_ms, key, millis)
+            }
+            ("semantics", Kind::Step) => {
+                let word: Ident = value(key, input)?;
+                if word != "at_most_once" {
+                    let message = "write `semantics = at_most_once`, or leave it out: a step runs \
+                                   at least once";
+                    return Err(Error::new(word.span(), message));
+                }
+                once(&mut self.at_most_once, key, word)
             }
             ("retry", Kind::Step) => once(&mut self.retry, key, Retry::parse(key, input)?),
             ("retry", Kind::Workflow) => Err(Error::new(

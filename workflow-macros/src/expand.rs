@@ -273,6 +273,7 @@ fn step(model: &Model, names: &Names) -> TokenStream {
     let retry_if = model.args.retry.as_ref().and_then(|retry| retry.condition.as_ref());
     let retry_if = retry_if.map(retry_if_fn);
     let retry = retry(&private, model.args.retry.as_ref());
+    let at_most_once = model.args.at_most_once.is_some();
     let timeout = match model.args.timeout_ms {
         Some(ms) => quote!(::core::option::Option::Some(::core::time::Duration::from_millis(#ms))),
         None => quote!(::core::option::Option::None),
@@ -285,7 +286,7 @@ fn step(model: &Model, names: &Names) -> TokenStream {
                     named: __NAMED,
                     retry: #retry,
                     timeout: #timeout,
-                    at_most_once: false,
+                    at_most_once: #at_most_once,
                     states: &[#(#needs),*],
                     run: #private::run_step::<#marker>,
                     fail: #private::fail_step::<#marker>,

@@ -139,6 +139,7 @@ pub use uuid::Uuid;
 /// | `retry(.., jitter = 0.2)` | part of each wait that chance takes away; default 0.2 |
 /// | `retry(.., if = path)` | `fn(&E) -> bool`: whether an error is worth another attempt |
 /// | `timeout = "10s"` | bound of each attempt; default: none |
+/// | `semantics = at_most_once` | an attempt that a crash cuts short is not repeated: the workflow gets a [`FailureKind::Interrupted`]. Not with `retry` |
 /// | `crate = path` | where this crate is, if it was renamed |
 ///
 /// Durations are a number and `ms`, `s`, `m`, `h` or `d`.

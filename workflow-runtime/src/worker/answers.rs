@@ -23,9 +23,7 @@ impl WorkflowThread {
         if accepted {
             Self::accept(run, Ok(Accepted::Started));
         }
-        for call in abort {
-            run.abort(call, &self.stopper);
-        }
+        run.abort_these(&abort, &self.stopper);
         self.recorded(ticket, run, recorded);
         match fate {
             None => {

@@ -106,7 +106,6 @@ impl WorkflowThread {
 
     /// An attempt has a task of its own.
     pub(super) fn spawned(&self, run: &mut Run, call: CallId, attempt: u32, running: Running) {
-        let number = run.actor.run();
         match run.steps.get_mut(&call) {
             Some(step) if step.attempt == attempt => {
                 // Its result may have overtaken this message.
@@ -115,7 +114,7 @@ impl WorkflowThread {
                 }
             }
             Some(_) => {}
-            None => self.stopper.stop(number, call, running),
+            None => self.stopper.stop(running),
         }
     }
 
@@ -134,7 +133,9 @@ impl WorkflowThread {
     pub(super) fn recorded(&mut self, ticket: Ticket, run: &mut Run, records: Vec<AttemptRecord>) {
         for AttemptRecord { call, failed, retry_at, .. } in records {
             let Some(step) = run.steps.get_mut(&call) else { continue };
-            if matches!(step.state, StepState::Recording) {
+            // A heartbeat that was on its way when the attempt failed says less.
+            let is_newest = run.records.get(&call).is_some_and(|record| record.failed == failed);
+            if is_newest && matches!(step.state, StepState::Recording) {
                 step.attempt = failed.saturating_add(1);
                 step.state = StepState::BackOff(retry_at);
                 self.attempt(ticket, run, call);

@@ -146,7 +146,12 @@ pub(super) struct Stopper {
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
 impl Stopper {
-    pub(super) fn stop(&self, run: RunId, call: CallId, running: Running) {
+    /// An attempt that waits for a slot is not wanted any more.
+    pub(super) fn forget(&self, run: RunId, call: CallId) {
+        self.slots.forget(run, call);
+    }
+
+    pub(super) fn stop(&self, running: Running) {
         let Running { cancel, task } = running;
         cancel.fire();
         match task {
@@ -157,9 +162,8 @@ impl Stopper {
                 });
             }
             Some(task) => task.abort(),
-            // It may not have begun. If it has, its task is stopped when it is
-            // known.
-            None => self.slots.forget(run, call),
+            // If it has begun, its task is stopped when it is known.
+            None => {}
         }
     }
 }

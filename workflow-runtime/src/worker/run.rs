@@ -126,18 +126,26 @@ impl Run {
         due.map(|(call, _)| *call).collect()
     }
 
-    /// Stops a step and forgets it.
-    pub(super) fn abort(&mut self, call: CallId, stopper: &Stopper) {
+    /// Stops steps and forgets them: first those that wait for a slot, or they
+    /// would get those of the others.
+    pub(super) fn abort_these(&mut self, calls: &[CallId], stopper: &Stopper) {
+        for call in calls {
+            stopper.forget(self.actor.run(), *call);
+        }
+        for call in calls {
+            self.abort(*call, stopper);
+        }
+    }
+
+    fn abort(&mut self, call: CallId, stopper: &Stopper) {
         self.timers.remove(&call);
         if let Some(Step { state: StepState::Running(running), .. }) = self.steps.remove(&call) {
-            stopper.stop(self.actor.run(), call, running);
+            stopper.stop(running);
         }
     }
 
     pub(super) fn abort_all(&mut self, stopper: &Stopper) {
-        while let Some((call, _)) = self.steps.first_key_value() {
-            let call = *call;
-            self.abort(call, stopper);
-        }
+        let calls: Vec<CallId> = self.steps.keys().copied().collect();
+        self.abort_these(&calls, stopper);
     }
 }

@@ -110,6 +110,9 @@ impl StepSlots {
     /// Nobody wants that attempt any more.
     pub(super) fn forget(&self, run: RunId, call: CallId) {
         let of = |launch: &Launch| (launch.ticket.run, launch.context.call);
-        self.waiting().retain(|launch| of(launch) != (run, call));
+        let mut waiting = self.waiting();
+        if !waiting.is_empty() {
+            waiting.retain(|launch| of(launch) != (run, call));
+        }
     }
 }

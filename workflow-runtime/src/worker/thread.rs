@@ -132,7 +132,7 @@ impl WorkflowThread {
                 let mut held = self.runs.get_mut(ticket.slot).and_then(Option::take);
                 match held.as_deref_mut().filter(|run| run.actor.run() == ticket.run) {
                     Some(run) => self.spawned(run, call, attempt, running),
-                    None => self.stopper.stop(ticket.run, call, running),
+                    None => self.stopper.stop(running),
                 }
                 if held.is_some() {
                     self.runs[ticket.slot] = held;

@@ -17,6 +17,7 @@ mod forms;
 mod kill;
 mod lifecycle;
 mod limits;
+mod processes;
 mod steps;
 mod tidy;
 mod time;

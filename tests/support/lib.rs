@@ -1,6 +1,8 @@
 //! What the integration tests share: a folder per test, a ledger of effects,
 //! raw SQL to look and to damage.
 
+pub mod served;
+
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

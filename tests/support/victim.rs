@@ -12,7 +12,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use workflow_runtime::testing::CrashPoint;
 use workflow_runtime::{Failure, Result, Runtime, step, workflow};
-use workflow_tests::{Ledger, runtime};
+use workflow_tests::{Ledger, runtime, served};
 
 /// Which life of the database this process is: its writer number.
 static LIFE: OnceLock<i64> = OnceLock::new();
@@ -123,7 +123,8 @@ async fn main() -> Result<()> {
             }
         };
     }
-    let runtime = builder.park_after(Duration::from_millis(3)).build().await?;
+    let builder = builder.park_after(Duration::from_millis(3));
+    let runtime = builder.probation(Duration::from_millis(30)).build().await?;
     let known = LIFE.set(writer(database).await?);
     known.map_err(|_| Failure::new("set once"))?;
     match mode.as_str() {
@@ -133,6 +134,8 @@ async fn main() -> Result<()> {
             let run = runtime.start(two_customers().id("it")).await?;
             println!("{}", run.result().await?.join(" "));
         }
+        "serve" => serve().await?,
+        "poison" => start_poison(&runtime, rest).await?,
         other => return Err(Failure::new(format!("unknown mode {other}"))),
     }
     runtime.shutdown().await?;
@@ -165,4 +168,24 @@ async fn start_webs(runtime: &Runtime, range: &[String]) -> Result<()> {
     }
     println!("all ended");
     Ok(())
+}
+
+/// Runs what others start, until it is killed.
+async fn serve() -> Result<()> {
+    println!("serves");
+    std::future::pending().await
+}
+
+/// Starts many that take long and, last, the one that ends the process; in a
+/// later life only runs them.
+async fn start_poison(runtime: &Runtime, args: &[String]) -> Result<()> {
+    let [count, file] = args else { return Err(Failure::new("poison .. <count> <file>")) };
+    for number in 0..count.parse()? {
+        let run = served::long_one(number, file.into()).id(format!("long-{number}"));
+        runtime.start(run).await?;
+    }
+    if count != "0" {
+        runtime.start(served::poison().id("poison")).await?;
+    }
+    serve().await
 }

@@ -19,5 +19,6 @@ mod lifecycle;
 mod limits;
 mod processes;
 mod steps;
+mod stuck;
 mod tidy;
 mod time;

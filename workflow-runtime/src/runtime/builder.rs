@@ -53,6 +53,7 @@ const MAX_PAYLOAD: usize = 1 << 20;
 const MAX_HISTORY: u32 = 50_000;
 const MAX_RUNS: usize = 10_000;
 const MAX_STEPS: usize = 10_000;
+const TURN_LIMIT: Duration = Duration::from_secs(10);
 /// 30 days.
 const KEEP_COMPLETED: Duration = Duration::from_secs(30 * 86_400);
 
@@ -69,6 +70,7 @@ impl Builder {
             max_steps: MAX_STEPS,
             max_claims: 5,
             probation: Duration::from_secs(10),
+            turn_limit: TURN_LIMIT,
             keep_completed: Some(KEEP_COMPLETED),
             build: default_build().into(),
         };
@@ -170,6 +172,14 @@ impl Builder {
     /// seconds.
     pub fn probation(mut self, time: Duration) -> Self {
         self.settings.probation = time;
+        self
+    }
+
+    /// How long a workflow may compute between two awaits. One that takes
+    /// longer is [blocked](crate::Status::Blocked); its thread is replaced, and
+    /// all other runs go on. Default: 10 seconds.
+    pub fn turn_limit(mut self, time: Duration) -> Self {
+        self.settings.turn_limit = time;
         self
     }
 

@@ -7,7 +7,7 @@ use super::run::Run;
 use super::thread::WorkflowThread;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Answer, CallId, Command, CommandKind};
+use crate::model::{Answer, CallId, Command, CommandKind, RunId};
 use crate::store::{Accepted, terminated};
 use crate::turn::{Effects, Fate};
 
@@ -21,7 +21,7 @@ impl WorkflowThread {
         let effects = run.actor.answered(answer, self.now);
         let Effects { accepted, launch, abort, recorded, fate } = effects;
         if accepted {
-            Self::accept(run, Ok(Accepted::Started));
+            self.accept(ticket.run, Ok(Accepted::Started));
         }
         run.abort_these(&abort, &self.stopper);
         self.recorded(ticket, run, recorded);
@@ -34,10 +34,22 @@ impl WorkflowThread {
         }
     }
 
-    fn accept(run: &mut Run, what: Result<Accepted, Error>) {
-        if let Some(accepted) = run.accepted.take() {
+    fn accept(&self, run: RunId, what: Result<Accepted, Error>) {
+        let asked = self.lane().state().asked.remove(&run);
+        if let Some(asked) = asked {
             // Who asked may have given up; the run goes on all the same.
-            let _gone = accepted.send(what);
+            let _gone = asked.send(what);
+        }
+    }
+
+    /// The answer to an item of a run that another thread had: whoever asked
+    /// for its start is told.
+    pub(super) fn answer_asked(&self, run: RunId, answer: Answer) {
+        match answer {
+            Answer::Taken(holder) => self.accept(run, Ok(Accepted::Taken(holder))),
+            Answer::Refused(reason) => self.accept(run, Err(refused(&reason))),
+            Answer::Committed => self.accept(run, Ok(Accepted::Started)),
+            Answer::Conflict | Answer::MissingPredecessor | Answer::NotEnded => {}
         }
     }
 
@@ -53,11 +65,8 @@ impl WorkflowThread {
                 self.shared.parts.endings.leave(ticket.run);
                 return Self::stays(run);
             }
-            Fate::Taken(holder) => Self::accept(run, Ok(Accepted::Taken(holder))),
-            Fate::Refused(reason) => {
-                let message = format!("the store refuses the start: {reason}");
-                Self::accept(run, Err(Error::new(ErrorKind::Unstorable, message)));
-            }
+            Fate::Taken(holder) => self.accept(ticket.run, Ok(Accepted::Taken(holder))),
+            Fate::Refused(reason) => self.accept(ticket.run, Err(refused(&reason))),
             Fate::NotEnded => self.reload(ticket.run),
             Fate::Lost(answer) => {
                 tracing::warn!(
@@ -129,7 +138,10 @@ impl WorkflowThread {
 
     /// Whether the run holds a slot now.
     fn take_slot(&self, run: &mut Run) -> bool {
-        run.has_slot = run.has_slot || self.shared.run_slots.take(1) == 1;
+        if !run.has_slot && self.shared.run_slots.take(1) == 1 {
+            self.lane().add_slots(1);
+            run.has_slot = true;
+        }
         run.has_slot
     }
 
@@ -138,4 +150,8 @@ impl WorkflowThread {
         run.steps.clear();
         run.actor.park(due);
     }
+}
+
+fn refused(reason: &str) -> Error {
+    Error::new(ErrorKind::Unstorable, format!("the store refuses the start: {reason}"))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::launch::{Launch, failed};
 use super::message::Ticket;
 use super::run::{Run, Running, Step, StepState};
-use super::thread::WorkflowThread;
+use super::thread::{Adopted, WorkflowThread};
 use crate::error::{Failure, FailureKind};
 use crate::model::{AttemptRecord, CallId, RetryPolicy, StepOutcome, StepRun};
 use crate::step::StepContext;
@@ -38,7 +38,7 @@ impl WorkflowThread {
                 state: if once { StepState::Recording } else { StepState::BackOff(due) },
             };
             run.steps.insert(call, step);
-            if once {
+            if once && !self.adopted.contains_key(&(ticket.run, call)) {
                 // Begun, the store knows, before it begins.
                 let intent = AttemptRecord::new(call);
                 run.records.insert(call, intent.clone());
@@ -53,7 +53,8 @@ impl WorkflowThread {
     /// once and was begun in an earlier life is not begun again.
     pub(super) fn recovered(&mut self, ticket: Ticket, run: &mut Run, calls: Vec<CallId>) {
         for call in calls {
-            let was_begun = run.records.contains_key(&call);
+            let is_adopted = self.adopted.contains_key(&(ticket.run, call));
+            let was_begun = run.records.contains_key(&call) && !is_adopted;
             let step = run.actor.call(call).and_then(|spec| match spec.target {
                 Target::Step { definition, .. } => definition,
                 Target::Timer { .. } => None,
@@ -76,6 +77,19 @@ impl WorkflowThread {
 
     /// Makes the next attempt of a step, if it is due.
     pub(super) fn attempt(&mut self, ticket: Ticket, run: &mut Run, call: CallId) {
+        match self.adopted.remove(&(ticket.run, call)) {
+            None => {}
+            Some(Adopted::Ended(ended)) => {
+                self.ended(run, call, ended);
+                return;
+            }
+            Some(Adopted::Running(running)) => {
+                if let Some(step) = run.steps.get_mut(&call) {
+                    step.state = StepState::Running(running);
+                }
+                return;
+            }
+        }
         let Some(step) = run.steps.get_mut(&call) else { return };
         let due = matches!(step.state, StepState::BackOff(until) if until <= self.now);
         if !due || self.draining {
@@ -102,6 +116,16 @@ impl WorkflowThread {
             timeout: step.timeout,
             context,
         });
+    }
+
+    /// An attempt ended; of a run that is yet to be read back, it is kept.
+    pub(super) fn attempt_ended(&mut self, ticket: Ticket, call: CallId, ended: StepRun) {
+        let of = (ticket.run, call);
+        if let Some(adopted) = self.adopted.get_mut(&of) {
+            *adopted = Adopted::Ended(ended);
+            return;
+        }
+        self.with(self.found(ticket), |thread, run| thread.ended(run, call, ended));
     }
 
     /// An attempt has a task of its own.

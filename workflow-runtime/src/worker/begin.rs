@@ -47,14 +47,18 @@ impl WorkflowThread {
         let seed = i64::from_ne_bytes(self.chance.next_u64().to_ne_bytes());
         let (info, identity) = (self.info(run, id, seed, meta), self.identity(workflow));
         let has_slot = self.shared.run_slots.take(1) == 1;
+        self.lane().state().asked.insert(run, accepted);
         let actor = if has_slot {
+            self.lane().add_slots(1);
+            self.lane().begin_turn(run);
             let begun = self.begin(self.shared.parts.registry.find(workflow), &args);
-            Actor::start(info, identity, args, begun, self.now)
+            let actor = Actor::start(info, identity, args, begun, self.now);
+            self.lane().end_turn(self.generation);
+            actor
         } else {
             Actor::queued(info, identity, args, self.now)
         };
         let mut held = Run::new(actor, seed);
-        held.accepted = Some(accepted);
         held.has_slot = has_slot;
         let ticket = self.insert(held);
         self.with(ticket, |_, _| true);
@@ -74,7 +78,10 @@ impl WorkflowThread {
         let (id, meta) = (Arc::clone(&record.id), record.meta.clone());
         let info = self.info(record.run, id, record.seed, meta);
         let identity = self.identity(&record.workflow);
+        self.lane().add_slots(1);
+        self.lane().begin_turn(record.run);
         let actor = Actor::recover(info, identity, stored, begun, self.now);
+        self.lane().end_turn(self.generation);
         let mut run = Run::new(actor, record.seed);
         run.records = stored.attempts.iter().map(|one| (one.call, one.clone())).collect();
         let ticket = self.insert(run);
@@ -101,6 +108,7 @@ impl WorkflowThread {
         }
         let (info, identity) = (self.info(number, id, 0, None), self.identity(workflow));
         let actor = Actor::aside(info, identity, fault, self.now);
+        self.lane().add_slots(1);
         let ticket = self.insert(Run::new(actor, 0));
         self.with(ticket, |_, _| true);
     }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tracing::Instrument as _;
 
 use super::Shared;
+use super::lane::Lane;
 use super::message::{Message, Ticket};
 use super::run::Running;
 use super::slots::StepSlots;
@@ -42,13 +43,15 @@ pub(super) struct Launcher {
     slots: Arc<StepSlots>,
     /// Where the outcomes go.
     inbox: Arc<Inbox<Message>>,
+    lane: Arc<Lane>,
 }
 
 impl Launcher {
     pub(super) fn new(tokio: Handle, shared: &Shared, thread: usize) -> Self {
         let inbox = Arc::clone(&shared.threads[thread]);
         let (state, limits) = (Arc::clone(&shared.parts.state), shared.parts.settings.limits);
-        Self { tokio, state, limits, slots: Arc::clone(&shared.step_slots), inbox }
+        let (slots, lane) = (Arc::clone(&shared.step_slots), Arc::clone(&shared.lanes[thread]));
+        Self { tokio, state, limits, slots, inbox, lane }
     }
 
     /// Makes the attempts as slots are free; empties `launches`.
@@ -72,6 +75,7 @@ impl Launcher {
         let mut messages = Vec::with_capacity(chunk.len());
         let mut cx = Context::from_waker(Waker::noop());
         let mut slots = SlotGuard { launcher: &self, count: 0 };
+        let launched = chunk.len();
         for launch in chunk {
             slots.count += 1;
             if self.inbox.is_closed() {
@@ -86,13 +90,18 @@ impl Launcher {
                 Poll::Pending => {
                     // It takes its slot along.
                     slots.count -= 1;
+                    let mut known = self.lane.running();
                     let task = tokio::spawn(self.clone().finish(ticket, call, running));
                     let running = Running { cancel, task: Some(task.abort_handle()) };
+                    known.insert((ticket.run, call), running.clone());
+                    drop(known);
                     messages.push(Message::Spawned(ticket, call, number, running));
                 }
             }
         }
-        if !self.inbox.push_all(&mut messages) {
+        let delivered = self.inbox.push_all(&mut messages);
+        self.lane.landed(launched);
+        if !delivered {
             // Nobody could stop them any more.
             for message in messages {
                 if let Message::Spawned(_, _, _, Running { task: Some(task), .. }) = message {
@@ -110,13 +119,27 @@ impl Launcher {
     ) {
         // Given back also when the task is aborted.
         let _slot = SlotGuard { launcher: &self, count: 1 };
+        let _known = Known { lane: &self.lane, of: (ticket.run, call) };
         let run = running.await;
         // A thread that is gone: the step runs again in the next life.
         let _gone = self.inbox.push(Message::Ended(ticket, call, run));
     }
 
     pub(super) fn stopper(&self) -> Stopper {
-        Stopper { tokio: self.tokio.clone(), slots: Arc::clone(&self.slots) }
+        let (slots, lane) = (Arc::clone(&self.slots), Arc::clone(&self.lane));
+        Stopper { tokio: self.tokio.clone(), slots, lane }
+    }
+}
+
+/// An attempt that its lane knows as long as it runs.
+struct Known<'a> {
+    lane: &'a Lane,
+    of: (RunId, CallId),
+}
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        self.lane.running().remove(&self.of);
     }
 }
 
@@ -140,6 +163,7 @@ impl Drop for SlotGuard<'_> {
 pub(super) struct Stopper {
     tokio: Handle,
     slots: Arc<StepSlots>,
+    lane: Arc<Lane>,
 }
 
 /// How long a step that asked for `step::cancelled` may go on after it.
@@ -148,7 +172,9 @@ const CANCEL_GRACE: Duration = Duration::from_secs(10);
 impl Stopper {
     /// An attempt that waits for a slot is not wanted any more.
     pub(super) fn forget(&self, run: RunId, call: CallId) {
-        self.slots.forget(run, call);
+        if self.slots.forget(run, call) {
+            self.lane.landed(1);
+        }
     }
 
     pub(super) fn stop(&self, running: Running) {

@@ -5,6 +5,7 @@ mod answers;
 mod attempts;
 mod begin;
 mod claim;
+mod lane;
 mod launch;
 mod message;
 mod retention;
@@ -13,8 +14,9 @@ mod slots;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod watch;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -29,11 +31,13 @@ use crate::registry::Registry;
 use crate::state::State;
 use crate::store::{Committer, Endings, Envelope, NewRun, Starts, Store};
 use claim::Claimer;
+use lane::Lane;
 use launch::Launcher;
 use message::{Message, Ticket};
 use retention::retain;
 use slots::{RunSlots, StepSlots};
 use thread::WorkflowThread;
+use watch::watch;
 
 /// How a worker works.
 #[derive(Clone, Debug)]
@@ -52,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) max_claims: u32,
     /// A suspect that lived so long did no harm.
     pub(crate) probation: Duration,
+    /// A turn that takes longer does not return.
+    pub(crate) turn_limit: Duration,
     /// Completed runs are kept so long. None: for ever.
     pub(crate) keep_completed: Option<Duration>,
     pub(crate) build: Arc<str>,
@@ -61,6 +67,9 @@ pub(crate) struct Settings {
 pub(crate) struct Shared {
     parts: Parts,
     threads: Vec<Arc<Inbox<Message>>>,
+    lanes: Vec<Arc<Lane>>,
+    /// Threads that took the place of others.
+    replacements: Mutex<Vec<JoinHandle<()>>>,
     items: Arc<Inbox<Envelope<Ticket>>>,
     /// There may be something to claim.
     claim: Arc<Notify>,
@@ -108,7 +117,9 @@ impl Worker {
             run_slots,
             step_slots,
             stopping: Notify::new(),
+            lanes: inboxes.clone().map(|_| Arc::default()).collect(),
             threads: inboxes.map(|_| Arc::new(Inbox::new())).collect(),
+            replacements: Mutex::default(),
             items: Arc::new(Inbox::new()),
             claim,
             reload: Arc::new(Inbox::new()),
@@ -129,7 +140,8 @@ impl Worker {
         let shared = Arc::clone(&worker.shared);
         let claims = move || {
             let claims = Claimer::new(Arc::clone(&shared)).run();
-            engine(async { tokio::join!(claims, retain(shared)) });
+            let (watch, retain) = (watch(Arc::clone(&shared), tokio), retain(shared));
+            engine(async { tokio::join!(claims, watch, retain) });
         };
         worker.engine.push(spawn("workflow-claims".to_owned(), claims)?);
         Ok(worker)
@@ -179,7 +191,8 @@ fn tell(drained: bool, stopped: bool) {
 /// Ends the threads: first those that write, then the one that commits.
 fn stop(shared: &Shared, threads: Vec<JoinHandle<()>>, engine: Vec<JoinHandle<()>>) {
     shared.close_threads();
-    for thread in threads {
+    let replacements = std::mem::take(&mut *shared.replacements());
+    for thread in threads.into_iter().chain(replacements) {
         join(thread);
     }
     shared.close_engine();
@@ -247,10 +260,12 @@ async fn commits(shared: &Shared) {
                 list.push((ticket, answer));
             }
         }
-        for (inbox, answers) in inboxes.iter().zip(by_thread) {
+        for ((inbox, lane), answers) in inboxes.iter().zip(&shared.lanes).zip(by_thread) {
             if !answers.is_empty() {
+                let answered = answers.len();
                 // A thread that is gone needs no answer.
                 let _gone = inbox.push(Message::Answers(answers));
+                lane.answered(answered);
             }
         }
     });
@@ -272,10 +287,18 @@ impl Shared {
         self.stopping.notify_one();
     }
 
+    /// The lane that runs a run.
+    fn lane_of(&self, run: RunId) -> usize {
+        usize::try_from(run.0.rem_euclid(i64::MAX)).unwrap_or(0) % self.threads.len()
+    }
+
     /// The thread that runs a run.
     fn thread_of(&self, run: RunId) -> Option<&Arc<Inbox<Message>>> {
-        let index = usize::try_from(run.0.rem_euclid(i64::MAX)).unwrap_or(0) % self.threads.len();
-        self.threads.get(index)
+        self.threads.get(self.lane_of(run))
+    }
+
+    fn replacements(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        self.replacements.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::launch::Stopper;
 use crate::clock::Timestamp;
-use crate::error::Error;
 use crate::model::{AttemptRecord, CallId, RetryPolicy, StepDefinition};
 use crate::step::Cancel;
-use crate::store::Accepted;
 use crate::turn::Actor;
 
 pub(super) struct Run {
@@ -31,8 +28,6 @@ pub(super) struct Run {
     pub(super) has_slot: bool,
     /// It was claimed while it was still here: read again when it leaves.
     pub(super) claimed_again: bool,
-    /// The client that waits for its start.
-    pub(super) accepted: Option<oneshot::Sender<Result<Accepted, Error>>>,
 }
 
 /// A step of a run.
@@ -57,6 +52,7 @@ pub(super) enum StepState {
 }
 
 /// An attempt that runs.
+#[derive(Clone)]
 pub(super) struct Running {
     /// Tells it that nobody waits for it any more.
     pub(super) cancel: Arc<Cancel>,
@@ -76,7 +72,6 @@ impl Run {
             alarm: None,
             has_slot: true,
             claimed_again: false,
-            accepted: None,
         }
     }
 

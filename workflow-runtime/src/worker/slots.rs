@@ -107,12 +107,22 @@ impl StepSlots {
         launches
     }
 
-    /// Nobody wants that attempt any more.
-    pub(super) fn forget(&self, run: RunId, call: CallId) {
+    /// Nobody wants that attempt any more. True: it waited for a slot.
+    pub(super) fn forget(&self, run: RunId, call: CallId) -> bool {
         let of = |launch: &Launch| (launch.ticket.run, launch.context.call);
         let mut waiting = self.waiting();
-        if !waiting.is_empty() {
+        let before = waiting.len();
+        if before > 0 {
             waiting.retain(|launch| of(launch) != (run, call));
         }
+        waiting.len() < before
+    }
+
+    /// What that thread launched waits no more; how many they were.
+    pub(super) fn forget_thread(&self, thread: usize) -> usize {
+        let mut waiting = self.waiting();
+        let before = waiting.len();
+        waiting.retain(|launch| launch.ticket.thread != thread);
+        before - waiting.len()
     }
 }

@@ -72,6 +72,7 @@ async fn start(flaky: Flaky) -> (Client, Worker) {
         max_steps: 100,
         max_claims: 5,
         probation: Duration::from_millis(10),
+        turn_limit: Duration::from_secs(10),
         keep_completed: None,
         build: "b".into(),
     };

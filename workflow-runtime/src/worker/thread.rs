@@ -14,11 +14,12 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::launch::{Launch, Launcher, Stopper};
+use super::lane::Lane;
 use super::message::{Message, Ticket};
-use super::run::Run;
+use super::run::{Run, Running};
 use crate::clock::Timestamp;
 use crate::inbox::Inbox;
-use crate::model::{CallId, RunId, StoredRun};
+use crate::model::{CallId, RunId, StepRun, StoredRun};
 use crate::step::Heart;
 use crate::store::Envelope;
 use crate::turn::Fault;
@@ -40,7 +41,6 @@ pub(super) struct WorkflowThread {
     /// When which slot has something to do, without a message.
     alarms: BTreeSet<(Timestamp, usize)>,
     /// Collected in a round.
-    pub(super) items: Vec<Envelope<Ticket>>,
     pub(super) launches: Vec<Launch>,
     /// The time of this round.
     pub(super) now: Timestamp,
@@ -48,6 +48,16 @@ pub(super) struct WorkflowThread {
     pub(super) chance: ChaCha8Rng,
     drain: Option<oneshot::Sender<()>>,
     pub(super) draining: bool,
+    /// Which thread of its lane it is.
+    pub(super) generation: u64,
+    /// Attempts that the thread before it launched.
+    pub(super) adopted: BTreeMap<(RunId, CallId), Adopted>,
+}
+
+/// An attempt that another thread launched.
+pub(super) enum Adopted {
+    Running(Running),
+    Ended(StepRun),
 }
 
 /// Brings heartbeats of steps to their thread.
@@ -81,13 +91,30 @@ impl WorkflowThread {
             free: Vec::new(),
             held: BTreeMap::new(),
             alarms: BTreeSet::new(),
-            items: Vec::new(),
             launches: Vec::new(),
             now: Timestamp::default(),
             chance: ChaCha8Rng::from_seed(key),
             drain: None,
             draining: false,
+            generation: 0,
+            adopted: BTreeMap::new(),
         }
+    }
+
+    /// In the place of a thread that does not return; with what it launched.
+    pub(super) fn replacing(
+        mut self,
+        generation: u64,
+        adopted: BTreeMap<(RunId, CallId), Running>,
+    ) -> Self {
+        self.generation = generation;
+        let adopted = adopted.into_iter();
+        self.adopted = adopted.map(|(of, running)| (of, Adopted::Running(running))).collect();
+        self
+    }
+
+    pub(super) fn lane(&self) -> &Lane {
+        &self.shared.lanes[self.index]
     }
 
     /// Runs until the inbox is closed.
@@ -99,20 +126,49 @@ impl WorkflowThread {
                 .alarms
                 .first()
                 .map(|(due, _)| due.since(self.shared.parts.clock.now()).min(LONGEST_WAIT));
-            if !inbox.take(&mut messages, patience) {
+            let waits = self.lane().state().messages.is_empty();
+            if !inbox.take(&mut messages, if waits { patience } else { Some(Duration::ZERO) }) {
                 break;
             }
             self.now = self.shared.parts.clock.now();
-            for message in messages.drain(..) {
-                self.handle(message);
+            if self.round(&mut messages).is_none() {
+                // Replaced: its runs are another thread's, and their steps run.
+                return;
             }
-            self.ring_alarms();
-            self.shared.items.push_all(&mut self.items);
-            self.launcher.launch(&mut self.launches);
-            self.tell_if_drained();
         }
         for run in self.runs.iter_mut().flatten() {
             run.abort_all(&self.stopper);
+        }
+    }
+
+    /// None: this thread was replaced meanwhile.
+    fn round(&mut self, messages: &mut Vec<Message>) -> Option<()> {
+        let (shared, generation) = (Arc::clone(&self.shared), self.generation);
+        let lane = &shared.lanes[self.index];
+        lane.of(generation)?.messages.extend(messages.drain(..));
+        loop {
+            // Its own statement: the lock is not held while it is handled.
+            let message = lane.of(generation)?.messages.pop_front();
+            let Some(message) = message else { break };
+            self.handle(message);
+        }
+        self.ring_alarms();
+        {
+            let mut state = lane.of(generation)?;
+            lane.sent(state.items.len());
+            shared.items.push_all(&mut state.items);
+            lane.launched(self.launches.len());
+        }
+        self.launcher.launch(&mut self.launches);
+        self.tell_if_drained();
+        Some(())
+    }
+
+    /// Where the run is: it may have come into another slot since.
+    pub(super) fn found(&self, ticket: Ticket) -> Ticket {
+        match self.held.get(&ticket.run) {
+            Some(slot) => Ticket { slot: *slot, ..ticket },
+            None => ticket,
         }
     }
 
@@ -125,10 +181,9 @@ impl WorkflowThread {
                 let StoredRun { record, .. } = *stored;
                 self.aside(record.run, &record.workflow, record.id, &Fault::StuckTurn);
             }
-            Message::Ended(ticket, call, attempt) => {
-                self.with(ticket, |thread, run| thread.ended(run, call, attempt));
-            }
+            Message::Ended(ticket, call, attempt) => self.attempt_ended(ticket, call, attempt),
             Message::Spawned(ticket, call, attempt, running) => {
+                let ticket = self.found(ticket);
                 let mut held = self.runs.get_mut(ticket.slot).and_then(Option::take);
                 match held.as_deref_mut().filter(|run| run.actor.run() == ticket.run) {
                     Some(run) => self.spawned(run, call, attempt, running),
@@ -139,7 +194,7 @@ impl WorkflowThread {
                 }
             }
             Message::Heartbeat(ticket, call, detail) => {
-                self.with(ticket, |_, run| {
+                self.with(self.found(ticket), |_, run| {
                     Self::heartbeat(run, call, detail);
                     true
                 });
@@ -152,7 +207,11 @@ impl WorkflowThread {
             }
             Message::Answers(answers) => {
                 for (ticket, answer) in answers {
-                    self.with(ticket, |thread, run| thread.answered(ticket, run, answer));
+                    if self.held.contains_key(&ticket.run) {
+                        self.with(ticket, |thread, run| thread.answered(ticket, run, answer));
+                    } else {
+                        self.answer_asked(ticket.run, answer);
+                    }
                 }
             }
             Message::Drain(told) => {
@@ -193,15 +252,23 @@ impl WorkflowThread {
     pub(super) fn with(&mut self, ticket: Ticket, body: impl FnOnce(&mut Self, &mut Run) -> bool) {
         let Some(slot) = self.runs.get_mut(ticket.slot) else { return };
         let Some(mut run) = slot.take_if(|run| run.actor.run() == ticket.run) else { return };
+        self.lane().begin_turn(ticket.run);
         // Values of users are dropped on the way, and may panic.
-        let stays = crate::panics::catch(|| body(self, &mut run)).unwrap_or_else(|panic| {
+        let stays = crate::panics::catch(|| body(self, &mut run));
+        self.lane().end_turn(self.generation);
+        if self.lane().of(self.generation).is_none() {
+            return;
+        }
+        let stays = stays.unwrap_or_else(|panic| {
             tracing::error!(id = %run.actor.id(), "a value of the run {panic}: it is read again");
             self.reload(ticket.run);
             false
         });
         if stays {
-            if let Some(item) = run.actor.flush() {
-                self.items.push(Envelope { item, from: ticket });
+            if let Some(item) = run.actor.flush()
+                && let Some(mut state) = self.lane().of(self.generation)
+            {
+                state.items.push(Envelope { item, from: ticket });
             }
             self.set_alarm(ticket.slot, &mut run);
             self.runs[ticket.slot] = Some(run);
@@ -210,7 +277,7 @@ impl WorkflowThread {
                 self.alarms.remove(&(alarm, ticket.slot));
             }
             run.abort_all(&self.stopper);
-            self.shared.run_slots.give_back(usize::from(run.has_slot));
+            self.give_back_slot(&mut run);
             self.held.remove(&ticket.run);
             if run.claimed_again {
                 self.reload(ticket.run);
@@ -223,6 +290,13 @@ impl WorkflowThread {
         }
     }
 
+    pub(super) fn give_back_slot(&self, run: &mut Run) {
+        if std::mem::take(&mut run.has_slot) {
+            self.lane().remove_slots(1);
+            self.shared.run_slots.give_back(1);
+        }
+    }
+
     /// When to look at the run without a message: its next timer or attempt,
     /// or when it may leave memory.
     fn set_alarm(&mut self, slot: usize, run: &mut Run) {
@@ -230,7 +304,7 @@ impl WorkflowThread {
         let alarm = if self.draining || (run.timers.is_empty() && run.steps.is_empty()) {
             None
         } else if run.only_waits() {
-            self.shared.run_slots.give_back(usize::from(std::mem::take(&mut run.has_slot)));
+            self.give_back_slot(run);
             let since = *run.idle_since.get_or_insert(self.now);
             run.next_due().map(|due| due.min(since + park_after))
         } else {

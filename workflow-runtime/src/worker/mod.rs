@@ -284,7 +284,22 @@ impl Shared {
         self.items.close();
         self.reload.close();
         self.claim.notify_one();
-        self.stopping.notify_one();
+        self.stopping.notify_waiters();
+    }
+
+    /// Waits, but not for longer than the worker works.
+    async fn pause(&self, time: Duration) {
+        let stopped = async {
+            loop {
+                let told = self.stopping.notified();
+                // `notify_waiters` reaches whoever made the future before it.
+                if self.stop.load(Ordering::Acquire) {
+                    return;
+                }
+                told.await;
+            }
+        };
+        let _either = within(time, stopped).await;
     }
 
     /// The lane that runs a run.

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::{Parts, Shared};
-use crate::clock::within;
 use crate::error::Error;
 use crate::model::RunId;
 
@@ -25,7 +24,7 @@ pub(super) async fn retain(shared: Arc<Shared>) {
             Ok(deleted) => tracing::info!(deleted, "completed runs were deleted: they were old"),
             Err(error) => tracing::debug!("old runs wait to be deleted: {error}"),
         }
-        pause(&shared, PASS.min(keep.max(PAUSE))).await;
+        shared.pause(PASS.min(keep.max(PAUSE))).await;
     }
 }
 
@@ -37,7 +36,7 @@ async fn pass(shared: &Shared, keep: Duration) -> Result<u64, Error> {
         let old = store.old(after, clock.now() - keep).await?;
         for batch in old.runs.chunks(BATCH) {
             deleted += u64::from(store.delete(batch).await?);
-            pause(shared, PAUSE).await;
+            shared.pause(PAUSE).await;
             if shared.stop.load(Ordering::Acquire) {
                 return Ok(deleted);
             }
@@ -47,9 +46,4 @@ async fn pass(shared: &Shared, keep: Duration) -> Result<u64, Error> {
             None => return Ok(deleted),
         }
     }
-}
-
-/// Waits, but not for longer than the worker works.
-async fn pause(shared: &Shared, pause: Duration) {
-    let _either = within(pause, shared.stopping.notified()).await;
 }

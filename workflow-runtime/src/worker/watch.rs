@@ -8,7 +8,7 @@ use super::launch::Launcher;
 use super::message::Message;
 use super::thread::WorkflowThread;
 use super::{Parts, Shared, spawn};
-use crate::clock::{Timestamp, within};
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::RunId;
 
@@ -42,7 +42,7 @@ pub(super) async fn watch(shared: Arc<Shared>, tokio: tokio::runtime::Handle) {
                 *seen = Seen { beat: shared.lanes[index].beat().0, since: now };
             }
         }
-        let _either = within(LOOK, shared.stopping.notified()).await;
+        shared.pause(LOOK).await;
     }
 }
 
@@ -60,7 +60,7 @@ async fn replace(shared: &Arc<Shared>, index: usize, stuck: RunId, tokio: &tokio
     let clock = &shared.parts.clock;
     let patience = clock.now() + SETTLE;
     while !lane.is_settled() && clock.now() < patience {
-        let _either = within(Duration::from_millis(5), shared.stopping.notified()).await;
+        shared.pause(Duration::from_millis(5)).await;
     }
     let (of, launcher) = (Arc::clone(shared), Launcher::new(tokio.clone(), shared, index));
     let adopted = std::mem::take(&mut *lane.running());
@@ -77,7 +77,7 @@ async fn replace(shared: &Arc<Shared>, index: usize, stuck: RunId, tokio: &tokio
         if shared.stop.load(Ordering::Acquire) {
             return;
         }
-        let _either = within(LOOK, shared.stopping.notified()).await;
+        shared.pause(LOOK).await;
     }
 }
 

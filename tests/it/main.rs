@@ -14,6 +14,7 @@ mod crash;
 mod deploy;
 mod examples;
 mod forms;
+mod keeping;
 mod kill;
 mod lifecycle;
 mod limits;

@@ -96,6 +96,7 @@ pub use client::{
     Client, CommandOutcome, Commanding, Filter, Handle, Page, RunResult, Starting,
 };
 pub use clock::Timestamp;
+pub use codec::Codec;
 pub use error::{BoxError, Cancelled, Error, ErrorKind, Failure, FailureKind, Result};
 pub use model::{
     Blocked, BlockedKind, DeadLetter, History, HistoryEvent, RetryPolicy, RunSummary, Status,

@@ -2,6 +2,7 @@
 //! arguments, results, failures. Stored as JSON text.
 
 mod canonical;
+mod sealed;
 
 use std::fmt;
 
@@ -10,6 +11,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use canonical::canonical;
+pub use sealed::Codec;
+pub(crate) use sealed::{open, seal};
 
 /// Why a value cannot be stored.
 #[derive(Clone, Debug, Eq, PartialEq)]

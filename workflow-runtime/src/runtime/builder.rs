@@ -9,11 +9,12 @@ use super::location::Location;
 use crate::call::{Definer, Workflow};
 use crate::client::{Client, Inner, Submitter};
 use crate::clock::{Clock, SystemClock};
+use crate::codec::Codec;
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, WorkflowDefinition, WriterId};
 use crate::registry::{Registry, check_state};
 use crate::state::State;
-use crate::store::{Counter, Endings, MemoryStore, Numbers, Store, TakeOver};
+use crate::store::{Counter, Endings, MemoryStore, Numbers, SealedStore, Store, TakeOver};
 use crate::worker::{Parts, Settings, Worker};
 
 /// Configures a [`Runtime`].
@@ -25,6 +26,7 @@ pub struct Builder {
     settings: Settings,
     grace: Duration,
     durability: Durability,
+    codec: Option<Arc<dyn Codec>>,
     #[cfg(feature = "testing")]
     crash: Option<crate::testing::CrashPoint>,
 }
@@ -81,6 +83,7 @@ impl Builder {
             settings,
             grace: Duration::from_secs(30),
             durability: Durability::Full,
+            codec: None,
             #[cfg(feature = "testing")]
             crash: None,
         }
@@ -219,6 +222,14 @@ impl Builder {
         self
     }
 
+    /// What users wrote – arguments, results, failures, heartbeats – passes this
+    /// codec on its way to the database and back. Default: plain JSON, which
+    /// people can read there. Clients of one database have the same codec.
+    pub fn codec(mut self, codec: impl Codec) -> Self {
+        self.codec = Some(Arc::new(codec));
+        self
+    }
+
     /// Aborts the process at that point, as `kill -9` would: for tests of what
     /// a crash leaves behind.
     #[cfg(feature = "testing")]
@@ -318,6 +329,10 @@ impl Builder {
             }
             #[cfg(not(feature = "sqlite"))]
             Location::Sqlite(path) => return Err(needs_feature(&path)),
+        };
+        let store = match &self.codec {
+            Some(codec) => SealedStore::around(store, Arc::clone(codec)),
+            None => store,
         };
         #[cfg(feature = "testing")]
         if let Some(point) = self.crash {

@@ -6,13 +6,13 @@
 mod committer;
 #[cfg(test)]
 mod conformance;
-#[cfg(any(test, feature = "testing"))]
 mod decorate;
 #[cfg(any(test, feature = "testing"))]
 mod disturbed;
 mod endings;
 mod memory;
 mod numbers;
+mod sealed;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod starts;
@@ -30,6 +30,7 @@ pub(crate) use memory::MemoryStore;
 #[cfg(test)]
 pub(crate) use memory::Tables;
 pub(crate) use numbers::Numbers;
+pub(crate) use sealed::SealedStore;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{SqliteOptions, SqliteStore};
 pub(crate) use starts::{Accepted, NewRun, Starts};

@@ -126,7 +126,12 @@ pub(super) fn back_up(connection: &Connection, to: &Path) -> Result<(), Error> {
     if to.exists() {
         return refuse(format!("{} is there already: a backup overwrites nothing", to.display()));
     }
-    connection.execute("vacuum into ?1", [path]).map(drop).map_err(|error| {
+    // It writes to the copy only, and counts as writing.
+    let copy = connection
+        .pragma_update(None, "query_only", false)
+        .and_then(|()| connection.execute("vacuum into ?1", [path]));
+    let copied = copy.and_then(|_| connection.pragma_update(None, "query_only", true));
+    copied.map_err(|error| {
         let message = format!("no backup was written to {path}");
         Error::because(ErrorKind::Unavailable, message, error)
     })

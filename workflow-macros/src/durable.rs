@@ -103,9 +103,9 @@ fn body_tokens(paths: &Paths, sig: &mut Signature, mut body: Block) -> TokenStre
     let awaits::Checked { imports, faults } = awaits::check(paths, &mut body);
     let params = params(sig);
     let returned = returned(&sig.output);
-    let private = paths.private();
-    let stmts = &body.stmts;
-    let inside = quote! {
+    let (private, stmts) = (paths.private(), &body.stmts);
+    // Where `async fn` would be blamed for the future.
+    let inside = quote_spanned! {quiet(sig.ident.span())=>
         #imports
         #private::block(async move {
             #params

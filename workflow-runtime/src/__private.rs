@@ -51,23 +51,23 @@ pub fn state<T: ?Sized + Send + Sync + 'static>(state: &State) -> &T {
 /// What stands before each `.await` of workflow code. It does nothing: the bound
 /// is the check.
 #[inline]
-pub fn durable<F>(future: F) -> F::IntoFuture
+pub fn durable<F>(future: F) -> F
 where
     F: IntoFuture,
     F::IntoFuture: DurableFuture,
 {
-    future.into_future()
+    future
 }
 
 /// The same as a method, for tokens that cannot be parsed: in macros.
 pub trait Await: IntoFuture + Sized {
     /// See [`durable`].
     #[inline]
-    fn __durable(self) -> Self::IntoFuture
+    fn __durable(self) -> Self
     where
         Self::IntoFuture: DurableFuture,
     {
-        self.into_future()
+        self
     }
 }
 

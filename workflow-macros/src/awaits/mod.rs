@@ -8,13 +8,13 @@
 mod macros;
 mod tokens;
 
-use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::visit_mut::{self, VisitMut};
-use syn::{Block, Expr, Item, Macro};
+use syn::{Block, Expr, Ident, Item, Macro};
 
-use crate::paths::{Paths, at, quiet};
+use crate::paths::{Paths, at};
 
 /// What a checked body needs beside it.
 pub(crate) struct Checked {
@@ -45,23 +45,22 @@ impl VisitMut for Awaits<'_> {
         visit_mut::visit_expr_mut(self, expr);
         match expr {
             Expr::Await(awaited) => {
-                let span = awaited.await_token.span;
                 let base = &*awaited.base;
                 *awaited.base = match base {
                     // Braces and parentheses that had a purpose would be said to
                     // have none.
                     Expr::Block(_) => {
                         self.by_method = true;
-                        Expr::Verbatim(quote_spanned!(quiet(span)=> #base.__durable()))
+                        let span = awaited.await_token.span;
+                        Expr::Verbatim(quote_spanned!(span=> #base.__durable()))
                     }
-                    Expr::Paren(inner) if inner.attrs.is_empty() => self.durable(&inner.expr, span),
-                    base => self.durable(base, span),
+                    Expr::Paren(inner) if inner.attrs.is_empty() => {
+                        self.wrapped("durable", &inner.expr)
+                    }
+                    base => self.wrapped("durable", base),
                 };
             }
-            Expr::Async(block) => {
-                let block_fn = self.private("block", block.async_token.span);
-                *expr = Expr::Verbatim(quote!(#block_fn(#block)));
-            }
+            Expr::Async(_) => *expr = self.wrapped("block", expr),
             Expr::Closure(closure) => {
                 if let Some(token) = closure.asyncness {
                     self.fault("async_closure", token.span, closure.inputs_end.span());
@@ -79,15 +78,21 @@ impl VisitMut for Awaits<'_> {
 }
 
 impl Awaits<'_> {
-    fn private(&self, name: &str, span: Span) -> TokenStream {
-        let (private, name) = (self.paths.private(), syn::Ident::new(name, span));
-        at(quote!(#private::#name), quiet(span))
+    /// `name(expr)`, so that the compiler takes both for one expression: an
+    /// error in the call is reported at `expr`.
+    fn wrapped(&self, name: &str, expr: &impl ToTokens) -> Expr {
+        let expr = expr.to_token_stream();
+        let (first, last) = ends(&expr);
+        let path = self.private(name, start(first));
+        let mut argument = Group::new(Delimiter::Parenthesis, expr);
+        argument.set_span(last);
+        Expr::Verbatim(quote!(#path #argument))
     }
 
-    /// `durable(future)`; what is wrong is reported at the future.
-    fn durable(&self, future: &Expr, span: Span) -> Expr {
-        let durable = self.private("durable", span);
-        Expr::Verbatim(quote!(#durable(#future)))
+    fn private(&self, name: &str, span: Span) -> TokenStream {
+        let (private, name) = (self.paths.private_at(span), Ident::new(name, span));
+        let colons = at(quote!(::), span);
+        quote!(#private #colons #name)
     }
 
     /// A future that is an argument of a macro, where no `.await` stands.
@@ -96,24 +101,33 @@ impl Awaits<'_> {
         match future {
             // The macro may extend the life of what is borrowed here.
             Expr::Reference(reference) if !is_place(&reference.expr) => {
-                let span = reference.expr.span();
-                *reference.expr = self.durable(&reference.expr, span);
+                *reference.expr = self.wrapped("durable", &reference.expr);
             }
-            _ => *future = self.durable(future, future.span()),
+            _ => *future = self.wrapped("durable", future),
         }
     }
 
     fn fault(&mut self, name: &str, first: Span, last: Span) {
-        let private = at(self.paths.private(), last);
-        let name = syn::Ident::new(name, last);
         // An error underlines from the first token to the last one.
-        let mut path: Vec<_> = quote!(#private::#name).into_iter().collect();
+        let mut path: Vec<_> = self.private(name, last).into_iter().collect();
         if let Some(token) = path.first_mut() {
             token.set_span(first);
         }
         let path: TokenStream = path.into_iter().collect();
         self.faults.extend(quote_spanned!(last=> #path();));
     }
+}
+
+/// Its first token and its last one.
+fn ends(tokens: &TokenStream) -> (Span, Span) {
+    let mut spans = tokens.clone().into_iter().map(|token| token.span());
+    let first = spans.next().unwrap_or_else(Span::call_site);
+    (first, spans.last().unwrap_or(first))
+}
+
+/// The place before it, where an error has nothing to underline.
+fn start(span: Span) -> Span {
+    span.unwrap().start().into()
 }
 
 /// Whether it names a place: what is borrowed stays there.

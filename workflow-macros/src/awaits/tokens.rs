@@ -5,7 +5,6 @@ use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 
 use super::Awaits;
-use crate::paths::quiet;
 
 /// Whether anything in it could be awaited.
 pub(super) fn has_awaits(tokens: &TokenStream) -> bool {
@@ -27,7 +26,7 @@ pub(super) fn check(awaits: &mut Awaits<'_>, tokens: TokenStream) -> TokenStream
         match token {
             TokenTree::Ident(word) if word == "await" && after_dot => {
                 awaits.by_method = true;
-                let method = Ident::new("__durable", quiet(word.span()));
+                let method = Ident::new("__durable", word.span());
                 out.extend(quote_spanned!(word.span()=> #method().#word));
             }
             TokenTree::Ident(word) if word == "async" => {

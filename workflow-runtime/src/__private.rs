@@ -63,6 +63,7 @@ where
 pub trait Await: IntoFuture + Sized {
     /// See [`durable`].
     #[inline]
+    #[must_use]
     fn __durable(self) -> Self
     where
         Self::IntoFuture: DurableFuture,

@@ -20,8 +20,7 @@ pub struct Foreign<'a, T: ?Sized>(PhantomData<&'a T>);
 )]
 pub trait DurableSleep {}
 
-impl DurableFuture for tokio::time::Sleep where for<'a> Foreign<'a, tokio::time::Sleep>: DurableSleep
-{}
+impl DurableFuture for tokio::time::Sleep where for<'a> Foreign<'a, Self>: DurableSleep {}
 
 #[diagnostic::on_unimplemented(
     message = "`tokio::time::timeout` cannot be awaited in a workflow: a crash forgets it",
@@ -32,8 +31,8 @@ pub trait DurableTimeout {}
 
 impl<F> DurableFuture for tokio::time::Timeout<F>
 where
-    tokio::time::Timeout<F>: Future,
-    for<'a> Foreign<'a, tokio::time::Timeout<F>>: DurableTimeout,
+    Self: Future,
+    for<'a> Foreign<'a, Self>: DurableTimeout,
 {
 }
 
@@ -44,10 +43,7 @@ where
 )]
 pub trait DurableTask {}
 
-impl<T> DurableFuture for tokio::task::JoinHandle<T> where
-    for<'a> Foreign<'a, tokio::task::JoinHandle<T>>: DurableTask
-{
-}
+impl<T> DurableFuture for tokio::task::JoinHandle<T> where for<'a> Foreign<'a, Self>: DurableTask {}
 
 #[diagnostic::on_unimplemented(
     message = "a channel of `tokio` cannot be awaited in a workflow: who sends may be outside",
@@ -57,7 +53,7 @@ impl<T> DurableFuture for tokio::task::JoinHandle<T> where
 pub trait DurableChannel {}
 
 impl<T> DurableFuture for tokio::sync::oneshot::Receiver<T> where
-    for<'a> Foreign<'a, tokio::sync::oneshot::Receiver<T>>: DurableChannel
+    for<'a> Foreign<'a, Self>: DurableChannel
 {
 }
 

@@ -5,7 +5,7 @@
 //! same values in the same order.
 //!
 //! ```
-//! # use workflow_runtime::{Result, step, workflow};
+//! # use workflow_runtime::{Failure, Result, step, workflow};
 //! use workflow_runtime::workflow::sync::mpsc;
 //!
 //! # #[step] async fn read(page: u32) -> Result<String> { Ok(format!("page {page}")) }
@@ -15,11 +15,9 @@
 //!     let (sender, mut receiver) = mpsc::channel(4);
 //!     let reads = async move {
 //!         for page in 0..pages {
-//!             if sender.send(read(page).await?).await.is_err() {
-//!                 break;
-//!             }
+//!             sender.send(read(page).await?).await?;
 //!         }
-//!         Result::Ok(())
+//!         Ok::<_, Failure>(())
 //!     };
 //!     let stores = async {
 //!         while let Some(text) = receiver.recv().await {

@@ -13,7 +13,6 @@ use crate::workflow::DurableFuture;
 use crate::workflow::durable::Block;
 
 /// A channel for one value.
-#[must_use]
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {
     let (sender, receiver) = oneshot::channel();
     (Sender(sender, LOCAL), Receiver(receiver, LOCAL))

@@ -2,10 +2,11 @@
 //! `join!` and `select!` by what they mean, all others token by token.
 
 use proc_macro2::{TokenStream, TokenTree};
-use quote::{ToTokens as _, quote};
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::punctuated::Punctuated;
+use syn::spanned::Spanned as _;
 use syn::visit_mut::VisitMut as _;
 use syn::{Expr, Ident, Macro, Pat, Path, Result, Token, token};
 
@@ -163,7 +164,7 @@ fn branches(awaits: &mut Awaits<'_>, known: Known, input: ParseStream<'_>) -> Re
         if let Some(mut future) = branch.future {
             if known == Known::FuturesSelect && matches!(future, Expr::Path(_)) {
                 // The macro borrows a variable, and moves anything else.
-                future = Expr::Verbatim(quote!(&mut #future));
+                future = Expr::Verbatim(quote_spanned!(future.span()=> &mut #future));
             }
             awaits.argument(&mut future);
             future.to_tokens(&mut out);

@@ -108,13 +108,8 @@ where
     }
 }
 
-impl<I, F, A> DurableFuture for Map<I, F, A>
-where
-    I: Iterator,
-    F: FnMut(I::Item) -> A,
-    A: DurableFuture,
-{
-}
+/// Only [`map`] makes one, and it takes durable futures alone.
+impl<I, F, A: Future> DurableFuture for Map<I, F, A> where Self: Future {}
 
 impl<A: Future> Future for Numbered<A> {
     type Output = (usize, A::Output);

@@ -172,7 +172,8 @@ pub use workflow_macros::step;
 /// It is `async`, free-standing and not generic, takes up to 12 owned arguments
 /// that serde can store, and returns a `Result`. Its future need not be `Send`.
 /// It may depend on its arguments and on what it awaits, and on nothing else:
-/// see [`docs::determinism`].
+/// see [`docs::determinism`]. What it awaits is a [`DurableFuture`]; the compiler
+/// refuses any other.
 ///
 /// # Arguments
 ///
@@ -211,7 +212,7 @@ pub use workflow_macros::workflow;
 /// }
 ///
 /// #[workflow]
-/// async fn checkout(items: Vec<String>) -> Result<()> {
+/// async fn buy_all(items: Vec<String>) -> Result<()> {
 ///     let mut cart = Cart { items, cents: 0 };
 ///     cart.buy(|cents| cents * 9 / 10).await
 /// }

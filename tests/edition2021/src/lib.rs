@@ -44,11 +44,11 @@ impl Sums {
 pub async fn sum(left: u32, right: u32) -> Result<u32> {
     let mut sums = Sums::default();
     let sum = *sums.add(&[left, right], &|number| number).await?;
-    let (doubled, sum) = flow::workflow::select! {
+    let (doubled, sum) = workflow::select! {
         doubled = async { Ok::<_, Failure>((inside::double(sum).await?, sum)) } => doubled?,
-        () = flow::workflow::sleep(std::time::Duration::from_secs(3_600)) => (0, 0),
+        () = workflow::sleep(std::time::Duration::from_secs(3_600)) => (0, 0),
     };
-    let sums = flow::workflow::map([doubled, sum], |number| async move { number });
+    let sums = workflow::map([doubled, sum], |number| async move { number });
     Ok(sums.await.into_iter().max().unwrap_or(0))
 }
 

@@ -6,7 +6,7 @@
 //! `tokio::try_join!`, `select!` with `biased;`, `futures`' `join_all`,
 //! `FuturesUnordered` and `buffer_unordered`. Channels and locks between the
 //! branches of one workflow are in [`sync`]. Whatever is awaited is a
-//! [`DurableFuture`](crate::DurableFuture). Events of `tracing` are silent
+//! [`DurableFuture`]. Events of `tracing` are silent
 //! while a history is replayed.
 
 mod chance;

@@ -24,7 +24,7 @@ macro_rules! __workflow_select {
 /// # #[step] async fn ask(question: String) -> Result<bool> { Ok(true) }
 /// # #[step] async fn remind() -> Result<()> { Ok(()) }
 /// #[workflow]
-/// async fn approval(question: String, days: u64) -> Result<bool> {
+/// async fn remind_daily(question: String, days: u64) -> Result<bool> {
 ///     let mut answer = ask(question);
 ///     let mut left = days;
 ///     loop {

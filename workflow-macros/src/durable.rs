@@ -133,15 +133,17 @@ fn params(sig: &mut Signature) -> TokenStream {
             }
         };
         let pattern = (*input.pat).clone();
+        let cfg = input.attrs.iter().filter(|attribute| attribute.path().is_ident("cfg"));
+        let cfg = quote!(#(#cfg)*);
         match &mut *input.pat {
             Pat::Ident(named) if named.subpat.is_none() && named.by_ref.is_none() => {
                 named.mutability = None;
                 let value = at(named.ident.to_token_stream(), quiet(named.ident.span()));
-                bound.extend(quote!(let #pattern = #value;));
+                bound.extend(quote!(#cfg let #pattern = #value;));
             }
             _ => {
                 let name = format_ident!("__arg{n}");
-                bound.extend(quote!(let #name = #name; let #pattern = #name;));
+                bound.extend(quote!(#cfg let #name = #name; #cfg let #pattern = #name;));
                 *input.pat = Pat::Verbatim(name.to_token_stream());
             }
         }

@@ -231,24 +231,7 @@ pub use workflow_macros::workflow;
 /// DurableFuture<Output = T>` is the same. Attributes are kept.
 /// `#[tracing::instrument]` goes above it.
 ///
-/// A function that awaits itself boxes the call, and says so in its type:
-///
-/// ```
-/// # use std::pin::Pin;
-/// # use workflow_runtime::{DurableFuture, Result, durable, step};
-/// # #[step] async fn visit(node: u32) -> Result<Vec<u32>> { Ok(Vec::new()) }
-/// fn boxed(node: u32) -> Pin<Box<dyn DurableFuture<Output = Result<()>>>> {
-///     Box::pin(walk(node))
-/// }
-///
-/// #[durable]
-/// async fn walk(node: u32) -> Result<()> {
-///     for child in visit(node).await? {
-///         boxed(child).await?;
-///     }
-///     Ok(())
-/// }
-/// ```
+/// A function that awaits itself boxes the call: `Box::pin(walk(node)).await`.
 ///
 /// # Arguments
 ///

@@ -129,8 +129,15 @@ pub(super) async fn shaped(names: BTreeMap<String, u32>) -> Result<Vec<u32>> {
     all.push(closure(1).await?);
     let mut pinned = pin!(closure(2));
     all.push((&mut pinned).await?);
-    let mut kept = add_one(3);
-    all.push((&mut kept).await?);
+    let (mut kept, mut other) = (add_one(3), add_one(30));
+    let run = |future| async move { future.await };
+    tokio::select! {
+        biased;
+        number = &mut kept => all.push(number?),
+        () = &mut std::future::pending() => {}
+    }
+    let durable = futures::join!(&mut other, run(add_one(31)));
+    assert_eq!((durable.0?, durable.1?), (31, 32));
     for (name, number) in &names {
         if name.split('.').filter_map(|part| part.parse::<u32>().ok()).sum::<u32>() == 3 {
             all.push(add_one(*number).await?);

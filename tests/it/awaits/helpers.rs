@@ -110,10 +110,28 @@ async fn opaque(numbers: Vec<u32>) -> Result<impl Iterator<Item = u32>> {
 #[durable]
 async fn nothing() {}
 
-#[tracing::instrument(skip(number))]
+#[tracing::instrument(skip(number), err, ret)]
 #[durable]
 async fn traced(number: u32) -> Result<u32> {
     add_one(number).await
+}
+
+/// Calls itself: the call is boxed.
+#[durable]
+async fn counted(number: u32) -> Result<u32> {
+    if number == 0 { add_one(0).await } else { Ok(1 + Box::pin(counted(number - 1)).await?) }
+}
+
+#[durable]
+async fn configured(#[cfg(any())] _gone: DoesNotExist, #[cfg(all())] (left, _): (u32, u32)) -> u32 {
+    left
+}
+
+impl Cart {
+    #[durable]
+    async fn boxed(self: Box<Self>, _number: &mut u32) -> usize {
+        self.numbers.len()
+    }
 }
 
 /// `?Sized`, by reference, through a trait object.
@@ -161,6 +179,9 @@ pub(super) async fn helped(number: u32) -> Result<Vec<String>> {
     let cart = cart.renamed("box").await;
     all.push(cart.rest("es").await?);
     all.push(Cart { name: "end".to_owned(), numbers: vec![] }.consume().await);
+    all.push(counted(3).await?.to_string());
+    let boxed = Box::new(Cart { name: String::new(), numbers: vec![1] }).boxed(&mut 1).await;
+    all.push(format!("{boxed}{}", configured((1, 2)).await));
     let order = std::cell::RefCell::default();
     let held = holds(OnDrop(&order), &order);
     order.borrow_mut().push("made");

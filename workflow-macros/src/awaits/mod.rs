@@ -29,7 +29,9 @@ pub(crate) fn check(paths: &Paths, body: &mut Block) -> Checked {
     let mut awaits = Awaits { paths, faults: TokenStream::new(), by_method: false };
     awaits.visit_block_mut(body);
     let private = paths.private();
-    let imports = awaits.by_method.then(|| quote!(use #private::Await as _;));
+    // What calls the method may be configured out.
+    let imports =
+        awaits.by_method.then(|| quote!(#[allow(unused_imports)] use #private::Await as _;));
     Checked { imports: imports.unwrap_or_default(), faults: awaits.faults }
 }
 
@@ -132,5 +134,8 @@ fn start(span: Span) -> Span {
 
 /// Whether it names a place: what is borrowed stays there.
 fn is_place(expr: &Expr) -> bool {
-    matches!(expr, Expr::Path(_) | Expr::Field(_) | Expr::Index(_) | Expr::Unary(_))
+    match expr {
+        Expr::Paren(inner) => is_place(&inner.expr),
+        expr => matches!(expr, Expr::Path(_) | Expr::Field(_) | Expr::Index(_) | Expr::Unary(_)),
+    }
 }

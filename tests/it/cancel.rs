@@ -372,3 +372,60 @@ async fn a_blocked_run_is_retried_by_hand() {
     assert_eq!(run.result().await.unwrap(), 9);
     assert_eq!(run.retry().await.unwrap(), CommandOutcome::AlreadyEnded);
 }
+
+#[workflow]
+async fn branches() -> Result<u32> {
+    let one = workflow::spawn(async {
+        note("one".into()).await?;
+        workflow::sleep(Duration::from_millis(20)).await;
+        note("one again".into()).await
+    });
+    let two = workflow::spawn(note("two".into()));
+    let never = workflow::spawn(wait_at_gate());
+    let aborted = workflow::spawn(async {
+        workflow::sleep(Duration::from_millis(1)).await;
+        note("never".into()).await
+    });
+    aborted.abort();
+    two.await?;
+    one.await?;
+    drop(never);
+    Ok(2)
+}
+
+#[tokio::test]
+async fn branches_run_beside_the_code_and_end_with_it() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = runtime(&place, &world).await;
+    let run = runtime.start(branches()).await.unwrap();
+    assert_eq!(run.result().within(Duration::from_secs(20)).await.unwrap(), 2);
+    let mut notes = world.notes.lock().unwrap().clone();
+    notes.sort();
+    assert_eq!(notes, ["one", "one again", "two"]);
+    while world.bodies() == 0 {
+        // The branch that was still running is dropped, and its step.
+        tokio::task::yield_now().await;
+    }
+}
+
+#[workflow]
+async fn a_branch_panics() -> Result<u32> {
+    let branch = workflow::spawn(async {
+        note("before".into()).await?;
+        panic!("in a branch");
+        #[expect(unreachable_code, reason = "its type")]
+        Ok::<u32, Failure>(1)
+    });
+    workflow::sleep(Duration::from_secs(60)).await;
+    branch.await
+}
+
+#[tokio::test]
+async fn a_panic_in_a_branch_is_the_workflows() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = runtime(&place, &world).await;
+    let run = runtime.start(a_branch_panics()).await.unwrap();
+    until(&run, Status::Blocked).await;
+    let report = run.blocked().await.unwrap().unwrap();
+    assert!(report.message().contains("in a branch"), "{report}");
+}

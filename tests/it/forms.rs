@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
-use workflow_runtime::{Call, Outcome, Result, Runtime, Step, Workflow, step, workflow};
+use workflow_runtime::{Call, Outcome, Result, Runtime, Step, Workflow, durable, step, workflow};
 use workflow_tests::{Ledger, Place};
 
 use crate::steps::World;
@@ -139,6 +139,7 @@ async fn arguments_patterns_names_and_state_of_every_form() {
 }
 
 /// Generic over any call of a step.
+#[durable]
 async fn twice<S, T>(call: Call<S>) -> Result<(T, T)>
 where
     S: Step<Return = Result<T>>,
@@ -148,6 +149,7 @@ where
     Ok((call.await?, again.await?))
 }
 
+#[durable]
 async fn succeeds<S: Step>(call: Call<S>) -> bool
 where
     S::Return: Outcome,

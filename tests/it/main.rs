@@ -8,6 +8,7 @@
     reason = "a test that cannot go on is over"
 )]
 
+mod awaits;
 mod cancel;
 mod client;
 mod crash;

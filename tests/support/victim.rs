@@ -11,7 +11,7 @@ use std::time::Duration;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use workflow_runtime::testing::CrashPoint;
-use workflow_runtime::{Failure, Result, Runtime, step, workflow};
+use workflow_runtime::{Failure, Result, Runtime, durable, step, workflow};
 use workflow_tests::{Ledger, runtime, served};
 
 /// Which life of the database this process is: its writer number.
@@ -95,6 +95,7 @@ async fn delay(text: &str) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 
+#[durable]
 async fn purchase(customer: &str) -> Result<String> {
     charge(quote(customer.to_owned()).await?).await
 }

@@ -49,6 +49,17 @@ pub(crate) fn parse(kind: Kind, tokens: TokenStream) -> Result<Args> {
     }
 }
 
+/// Reads `crate = path`, all that `#[durable]` takes.
+pub(crate) fn only_crate(tokens: TokenStream) -> Result<Option<Path>> {
+    let mut krate = None;
+    let one = |key: &Ident, input: ParseStream<'_>| match key.to_string().as_str() {
+        "crate" => once(&mut krate, key, value(key, input)?),
+        _ => Err(unknown(key, "`crate`")),
+    };
+    (|input: ParseStream<'_>| list(input, one)).parse2(tokens)?;
+    Ok(krate)
+}
+
 /// Reads `key ..` with commas between; goes on after a fault, to report all.
 fn list(
     input: ParseStream<'_>,

@@ -1,7 +1,7 @@
 //! Model to tokens. Nothing here can fail.
 //!
-//! The user's function stays as it is, under another name; beside it stand the
-//! visible function, which makes a call, and the implementations that tell the
+//! The user's function stays as it is, under another name, but for the awaits of
+//! a workflow, which are checked; beside it stand the visible function, which makes a call, and the implementations that tell the
 //! runtime what it is. Paths are absolute, names that could clash begin with
 //! two underscores, and every user type is checked in exactly one place that
 //! carries its span.
@@ -13,8 +13,9 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, FnArg, Ident, ItemFn, Visibility};
 
 use crate::args::Retry;
+use crate::awaits;
 use crate::model::{Kind, Model, Slot};
-use crate::paths::at;
+use crate::paths::{at, quiet};
 
 pub(crate) fn function(model: &Model) -> TokenStream {
     let names = Names::new(model);
@@ -52,27 +53,27 @@ pub(crate) fn fallback(mut item: ItemFn, error: &Error) -> TokenStream {
     quote!(#error #[allow(unused, clippy::all)] #item)
 }
 
+/// The error, and what was written.
+pub(crate) fn with_error(item: &TokenStream, error: &Error) -> TokenStream {
+    let error = error.to_compile_error();
+    quote!(#error #item)
+}
+
 /// The attribute stands on something that is no function, or that cannot be
 /// parsed: the compiler has its own words for that.
-pub(crate) fn not_a_function(kind: Kind, item: &TokenStream, error: &Error) -> TokenStream {
+pub(crate) fn not_a_function(attribute: &str, item: &TokenStream, error: &Error) -> TokenStream {
     let first = item.clone().into_iter().next();
     let is_item = first.is_some_and(|token| {
         let text = token.to_string();
         ["struct", "enum", "impl", "mod", "trait", "static", "const", "type"].contains(&&*text)
     });
     let error = if is_item {
-        let message = format!("`{}` stands on an `async fn`", kind.attribute());
+        let message = format!("`{attribute}` stands on an `async fn`");
         Error::new_spanned(item, message).to_compile_error()
     } else {
         error.to_compile_error()
     };
     quote!(#item #error)
-}
-
-/// The user's place, the macro's context: jumps go to the user's code, lints
-/// of the user do not fire.
-fn quiet(span: Span) -> Span {
-    Span::call_site().located_at(span)
 }
 
 struct Names {
@@ -191,7 +192,15 @@ fn inner(model: &Model, names: &Names) -> TokenStream {
     let attrs = attrs.iter().filter(|attribute| !is_any(attribute, OURS));
     let mut sig = sig.clone();
     sig.ident = names.body.clone();
-    quote!(#(#attrs)* #sig #block)
+    if model.kind == Kind::Step {
+        return quote!(#(#attrs)* #sig #block);
+    }
+    let mut block = block.clone();
+    let awaits::Checked { imports, faults } = awaits::check(&model.paths, &mut block);
+    let stmts = &block.stmts;
+    let mut body = Group::new(Delimiter::Brace, quote!(#faults #(#stmts)*));
+    body.set_span(block.brace_token.span.join());
+    quote!(#imports #(#attrs)* #sig #body)
 }
 
 /// Each argument type and the return type are checked where they stand.

@@ -203,7 +203,7 @@ fn output(kind: Kind, item: &ItemFn) -> Result<Type> {
             Type::Never(never) => fault(
                 never,
                 "a function that never returns has no result to store: write \
-                 `-> workflow_runtime::Result<std::convert::Infallible>`"
+                 `-> workflow_runtime::Result<()>`"
                     .to_owned(),
             ),
             Type::ImplTrait(output) => {

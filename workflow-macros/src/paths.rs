@@ -47,3 +47,9 @@ pub(crate) fn at(tokens: TokenStream, span: Span) -> TokenStream {
     });
     moved.collect()
 }
+
+/// The user's place, the macro's context: jumps go to the user's code, lints
+/// of the user do not fire.
+pub(crate) fn quiet(span: Span) -> Span {
+    Span::call_site().located_at(span)
+}

@@ -18,8 +18,10 @@ pub use crate::model::{
 };
 pub use crate::registry::Registration;
 pub use crate::state::{State, StateNeed};
+pub use crate::workflow::faults::{async_closure, random_select};
 
 use crate::call::{Call, Definition};
+use crate::workflow::{Block, DurableFuture};
 
 /// Makes a call at the caller's place.
 #[track_caller]
@@ -44,4 +46,36 @@ pub fn state<T: ?Sized + Send + Sync + 'static>(state: &State) -> &T {
         Some(value) => value,
         None => panic!("no state of type `{}` was given", std::any::type_name::<T>()),
     }
+}
+
+/// What stands before each `.await` of workflow code. It does nothing: the bound
+/// is the check.
+#[inline]
+pub fn durable<F>(future: F) -> F
+where
+    F: IntoFuture,
+    F::IntoFuture: DurableFuture,
+{
+    future
+}
+
+/// The same as a method, for tokens that cannot be parsed: in macros.
+pub trait Await: IntoFuture + Sized {
+    /// See [`durable`].
+    #[inline]
+    #[must_use]
+    fn __durable(self) -> Self
+    where
+        Self::IntoFuture: DurableFuture,
+    {
+        self
+    }
+}
+
+impl<F: IntoFuture> Await for F {}
+
+/// An `async` block of workflow code: its own awaits were checked.
+#[inline]
+pub fn block<F: Future>(future: F) -> Block<F> {
+    Block::new(future)
 }

@@ -55,6 +55,7 @@
 //! | feature | |
 //! |---|---|
 //! | `sqlite` (default) | the embedded store, `Runtime::builder("sqlite://file.db")` |
+//! | `futures` (default) | workflows await the combinators of `futures`; `workflow::map` |
 //! | `postgres` | reserved: no store yet, and no dependency |
 //! | `testing` | [`testing`]: crash points for tests |
 //!
@@ -103,6 +104,7 @@ pub use model::{
 };
 pub use runtime::{Builder, Durability, Runtime};
 pub use uuid::Uuid;
+pub use workflow::durable::{DurableFuture, DurableStream};
 
 /// Makes an `async fn` a step: it runs once, and its result is recorded.
 ///
@@ -176,7 +178,8 @@ pub use workflow_macros::step;
 /// It is `async`, free-standing and not generic, takes up to 12 owned arguments
 /// that serde can store, and returns a `Result`. Its future need not be `Send`.
 /// It may depend on its arguments and on what it awaits, and on nothing else:
-/// see [`docs::determinism`].
+/// see [`docs::determinism`]. What it awaits is a [`DurableFuture`]; the compiler
+/// refuses any other.
 ///
 /// # Arguments
 ///
@@ -192,3 +195,53 @@ pub use workflow_macros::step;
 /// time. A panic is no outcome: the run is [blocked](Status::Blocked) with a
 /// report until a build that can continue it starts.
 pub use workflow_macros::workflow;
+
+/// Makes an `async fn` one that workflows may await: a helper of your own.
+///
+/// ```
+/// # use workflow_runtime::{Result, durable, step, workflow};
+/// # #[step] async fn reserve(item: String) -> Result<u64> { Ok(1) }
+/// # #[step] async fn charge(cents: u64) -> Result<()> { Ok(()) }
+/// struct Cart {
+///     items: Vec<String>,
+///     cents: u64,
+/// }
+///
+/// impl Cart {
+///     #[durable]
+///     async fn buy(&mut self, discount: impl Fn(u64) -> u64) -> Result<()> {
+///         for item in self.items.drain(..) {
+///             self.cents += reserve(item).await?;
+///         }
+///         charge(discount(self.cents)).await
+///     }
+/// }
+///
+/// #[workflow]
+/// async fn buy_all(items: Vec<String>) -> Result<()> {
+///     let mut cart = Cart { items, cents: 0 };
+///     cart.buy(|cents| cents * 9 / 10).await
+/// }
+/// ```
+///
+/// What stands in its place is a function that returns `impl
+/// DurableFuture<Output = T>`; its awaits are checked as those of a workflow.
+/// Nothing is recorded for it: the steps it awaits are steps of the workflow.
+///
+/// # The function
+///
+/// It is `async`, and whatever else an `async fn` can be: generic, a method,
+/// with borrowed arguments, patterns and `impl Trait`. Its future is `Send` if
+/// what it holds is. In a trait `#[durable] async fn f(&self) -> T;` declares a
+/// method that returns a durable future; `fn f(&self) -> impl
+/// DurableFuture<Output = T>` is the same. Attributes are kept.
+/// `#[tracing::instrument]` goes above it.
+///
+/// A function that awaits itself boxes the call: `Box::pin(walk(node)).await`.
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `crate = path` | where this crate is, if it was renamed |
+pub use workflow_macros::durable;

@@ -21,11 +21,35 @@ mod inside {
 }
 use ::flow as flow_crate;
 
+/// What has helpers that borrow: in this edition the type of their futures
+/// would not say so by itself.
+#[derive(Debug, Default)]
+pub struct Sums {
+    last: u32,
+}
+
+impl Sums {
+    /// Two lifetimes without names, and a type.
+    #[flow::durable(crate = flow_crate)]
+    pub async fn add(&mut self, numbers: &[u32], with: &impl Fn(u32) -> u32) -> Result<&u32> {
+        for number in numbers {
+            self.last = add(self.last, (with(*number), true)).await?;
+        }
+        Ok(&self.last)
+    }
+}
+
 /// A workflow over both.
 #[workflow(crate = flow_crate)]
 pub async fn sum(left: u32, right: u32) -> Result<u32> {
-    let sum = add(left, (right, true)).await?;
-    inside::double(sum).await
+    let mut sums = Sums::default();
+    let sum = *sums.add(&[left, right], &|number| number).await?;
+    let (doubled, sum) = workflow::select! {
+        doubled = async { Ok::<_, Failure>((inside::double(sum).await?, sum)) } => doubled?,
+        () = workflow::sleep(std::time::Duration::from_secs(3_600)) => (0, 0),
+    };
+    let sums = workflow::map([doubled, sum], |number| async move { number });
+    Ok(sums.await.into_iter().max().unwrap_or(0))
 }
 
 /// Starts it and waits.

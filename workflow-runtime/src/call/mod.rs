@@ -29,6 +29,7 @@ use crate::model::{RetryPolicy, StepOutcome};
 use crate::turn::{
     CallSpec, Fault, Place, Polled, Table, Target, drop_call, poll_call, set_fault, with_table,
 };
+use crate::workflow::DurableFuture;
 
 /// A call of a step or workflow, not made yet: what `charge(order)` gives.
 ///
@@ -269,6 +270,8 @@ impl<D: Step> Future for Call<D> {
         }
     }
 }
+
+impl<D: Step> DurableFuture for Call<D> {}
 
 /// What is wrong with an argument, by its name.
 pub(crate) fn bad_argument(name: &str, error: &Unstorable) -> String {

@@ -119,7 +119,7 @@ pub struct Encoded {
     /// JSON.
     pub text: Arc<str>,
     /// How the workflow ended.
-    pub how: Ended,
+    pub(crate) how: Ended,
 }
 
 /// A workflow, running.

@@ -61,7 +61,7 @@ pub(crate) struct End {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// With `Ok`.
     Completed,
     /// With `Err`.

@@ -25,9 +25,8 @@ pub use filter::{DeadLetter, RunSummary};
 pub(crate) use filter::{RunQuery, read_meta};
 pub use history::{History, HistoryEvent};
 pub(crate) use id::{CallId, RunId, WriterId};
-pub use item::Ended;
 pub(crate) use item::{
-    Answer, AttemptRecord, Block, End, Item, OpenRun, RunRecord, Start, StoredRun,
+    Answer, AttemptRecord, Block, End, Ended, Item, OpenRun, RunRecord, Start, StoredRun,
 };
 pub use retry::RetryPolicy;
 pub use status::Status;

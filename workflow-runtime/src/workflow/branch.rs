@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::table;
+use super::{DurableFuture, table};
 use crate::turn::BranchFuture;
 
 /// Runs `future` beside the code that goes on, as a branch of this workflow:
@@ -40,7 +40,7 @@ use crate::turn::BranchFuture;
 #[track_caller]
 pub fn spawn<F>(future: F) -> Branch<F::Output>
 where
-    F: Future + 'static,
+    F: DurableFuture + 'static,
 {
     let shared = Rc::new(RefCell::new(Shared::default()));
     let running = Running { future: Some(Box::pin(future)), shared: Rc::clone(&shared) };
@@ -102,6 +102,8 @@ impl<T> Future for Branch<T> {
         }
     }
 }
+
+impl<T> DurableFuture for Branch<T> {}
 
 /// The branch as the engine polls it.
 struct Running<F: Future> {

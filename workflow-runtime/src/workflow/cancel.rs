@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use super::table;
+use super::{DurableFuture, table};
 use crate::error::Cancelled;
 use crate::turn::{ScopeId, Standing, with_table};
 
@@ -105,6 +105,8 @@ impl<F: Future> Future for Cancellable<F> {
     }
 }
 
+impl<F: DurableFuture> DurableFuture for Cancellable<F> {}
+
 impl<F> Drop for Cancellable<F> {
     fn drop(&mut self) {
         if let (Some(scope), Some(_)) = (self.scope, &self.future) {
@@ -203,6 +205,8 @@ impl<F: Future> Future for Shielded<F> {
         Poll::Ready(output)
     }
 }
+
+impl<F: DurableFuture> DurableFuture for Shielded<F> {}
 
 /// Closes a shield. True: what waits behind it is cancelled.
 fn close(shield: &mut Shield) -> bool {

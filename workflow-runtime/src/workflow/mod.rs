@@ -4,19 +4,36 @@
 //! Everything here is the same in every life of a run: a replay sees what the
 //! first run saw. Ordinary combinators work as they are: `tokio::join!`,
 //! `tokio::try_join!`, `select!` with `biased;`, `futures`' `join_all`,
-//! `FuturesUnordered` and `buffer_unordered`, channels and locks between the
-//! branches of one workflow. Events of `tracing` are silent while a history is
-//! replayed.
+//! `FuturesUnordered` and `buffer_unordered`. Channels and locks between the
+//! branches of one workflow are in [`sync`]. Whatever is awaited is a
+//! [`DurableFuture`]. Events of `tracing` are silent
+//! while a history is replayed.
 
 mod branch;
 mod cancel;
 mod chance;
+#[cfg(feature = "futures")]
+mod combinators;
+pub(crate) mod durable;
+pub(crate) mod faults;
+mod foreign;
+#[cfg(feature = "futures")]
+mod map;
+mod select;
+pub mod sync;
 mod timeout;
 mod timer;
 
 pub use branch::{Branch, spawn};
 pub use cancel::{Cancellable, Shielded, cancellable, shielded};
 pub use chance::{Random, random, uuid};
+pub use durable::assume_durable;
+pub(crate) use durable::{Block, DurableFuture, DurableStream};
+#[cfg(feature = "futures")]
+pub use map::{Map, map};
+pub use select::select;
+#[doc(hidden)]
+pub use select::tokio_select;
 pub use timeout::{TimedOut, Timeout, timeout};
 pub use timer::{Sleep, sleep, sleep_until};
 

@@ -6,7 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::{Sleep, sleep};
+use pin_project_lite::pin_project;
+
+use super::{DurableFuture, Sleep, sleep};
 
 /// Gives `future` that long; then drops it, which stops its steps.
 ///
@@ -18,16 +20,19 @@ use super::{Sleep, sleep};
 /// the future's result wins.
 #[track_caller]
 pub fn timeout<F: Future>(duration: Duration, future: F) -> Timeout<F> {
-    Timeout { future: Box::pin(future), sleep: sleep(duration), duration }
+    Timeout { future, sleep: sleep(duration), duration }
 }
 
-/// A future with a bound: see [`timeout`].
-#[derive(Debug)]
-#[must_use = "does nothing until it is awaited"]
-pub struct Timeout<F> {
-    future: Pin<Box<F>>,
-    sleep: Sleep,
-    duration: Duration,
+pin_project! {
+    /// A future with a bound: see [`timeout`].
+    #[derive(Debug)]
+    #[must_use = "does nothing until it is awaited"]
+    pub struct Timeout<F> {
+        #[pin]
+        future: F,
+        sleep: Sleep,
+        duration: Duration,
+    }
 }
 
 /// The time was over first.
@@ -45,11 +50,14 @@ impl std::error::Error for TimedOut {}
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, TimedOut>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(output) = self.future.as_mut().poll(cx) {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.future.poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        let duration = self.duration;
-        Pin::new(&mut self.sleep).poll(cx).map(|()| Err(TimedOut(duration)))
+        let duration = *this.duration;
+        Pin::new(this.sleep).poll(cx).map(|()| Err(TimedOut(duration)))
     }
 }
+
+impl<F: DurableFuture> DurableFuture for Timeout<F> {}

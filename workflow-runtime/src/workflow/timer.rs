@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::DurableFuture;
 use crate::clock::Timestamp;
 use crate::codec::fingerprint;
 use crate::turn::{CallSpec, Place, Polled, Table, Target, drop_call, poll_call};
@@ -86,6 +87,8 @@ impl Future for Sleep {
         }
     }
 }
+
+impl DurableFuture for Sleep {}
 
 #[expect(clippy::panic, reason = "there is no error to return, and nothing may run unrecorded")]
 fn outside(at: &Location<'_>) -> ! {

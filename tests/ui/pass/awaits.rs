@@ -1,0 +1,12 @@
+//! A user's crate that denies warnings. The integration tests run the same
+//! programs.
+#![deny(warnings)]
+
+#[path = "../../it/awaits/branches.rs"]
+mod branches;
+#[path = "../../it/awaits/combinators.rs"]
+mod combinators;
+#[path = "../../it/awaits/helpers.rs"]
+mod helpers;
+
+fn main() {}

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use rusqlite::{Connection, params};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ours::{fail, median, now};
+use crate::ours::{fail, median, now, pause};
 use crate::{Workload, clean};
 
 const TABLES: &str = "
@@ -24,7 +24,6 @@ create table if not exists ck(wf text not null, seq int not null, name text not 
 /// Largest batch.
 const MAX_BATCH: usize = 4096;
 const STEPS: i32 = 1_000;
-const IN_FLIGHT: usize = 256;
 
 enum Write {
     Start(Arc<str>),
@@ -84,7 +83,7 @@ fn writer(
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark reads the machine's clock")]
-fn wall() -> Duration {
+pub(crate) fn wall() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
@@ -125,7 +124,13 @@ async fn one(queue: &Queue, steps: i32, parallel: bool) {
     put(queue, Write::Finish(id, sum.to_string())).await;
 }
 
-pub(crate) fn measure(workload: Workload, path: &Path, full: bool, time: Duration) -> f64 {
+pub(crate) fn measure(
+    workload: Workload,
+    path: &Path,
+    full: bool,
+    time: Duration,
+    gap: Duration,
+) -> f64 {
     let connection = open(path, full).unwrap_or_else(|error| fail(&error.to_string()));
     let (queue, requests) = mpsc::unbounded_channel();
     let writer = std::thread::spawn(move || writer(&connection, requests));
@@ -133,7 +138,8 @@ pub(crate) fn measure(workload: Workload, path: &Path, full: bool, time: Duratio
     let tokio = tokio.unwrap_or_else(|error| fail(&error.to_string()));
     let value = tokio.block_on(async {
         match workload {
-            Workload::W1 => throughput(&queue, time).await,
+            Workload::W1(in_flight) => throughput(&queue, time, in_flight).await,
+            Workload::W3 => latency(&queue, time, gap).await,
             Workload::W2 => {
                 let micros = repeated(&queue, time, false).await * 1e6;
                 micros / f64::from(STEPS)
@@ -149,9 +155,21 @@ pub(crate) fn measure(workload: Workload, path: &Path, full: bool, time: Duratio
     }
 }
 
-async fn throughput(queue: &Queue, time: Duration) -> f64 {
+/// Milliseconds of a workflow of one step, on an idle system.
+async fn latency(queue: &Queue, time: Duration, gap: Duration) -> f64 {
+    let (begun, mut runs) = (now(), Vec::new());
+    while begun.elapsed() < time {
+        pause(gap).await;
+        let run = now();
+        one(queue, 1, false).await;
+        runs.push(run.elapsed().as_secs_f64() * 1e3);
+    }
+    median(&mut runs)
+}
+
+async fn throughput(queue: &Queue, time: Duration, in_flight: usize) -> f64 {
     let begun = now();
-    let clients = (0..IN_FLIGHT).map(|_| {
+    let clients = (0..in_flight).map(|_| {
         let queue = queue.clone();
         tokio::spawn(async move {
             let mut done = 0_u32;

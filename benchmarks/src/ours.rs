@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use workflow_runtime::{Durability, Failure, Result, Runtime, step, workflow};
 
-use crate::{Figure, Workload, clean, cpu};
+use crate::{Figure, Workload, cpu};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Order {
@@ -55,28 +55,38 @@ fn order(id: u64) -> Order {
 
 /// Steps of W2 and W6.
 const STEPS: u32 = 1_000;
-/// Workflows in flight in W1.
-const IN_FLIGHT: u64 = 256;
+pub(crate) fn url(path: &Path) -> String {
+    format!("sqlite://{}", path.display())
+}
 
-pub(crate) fn measure(workload: Workload, path: &Path, full: bool, time: Duration) -> Figure {
-    clean(path);
+/// Runs `work` on a tokio runtime of its own.
+pub(crate) fn blocking<T>(work: impl Future<Output = Result<T>>) -> T {
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let tokio = tokio.unwrap_or_else(|error| fail(&error.to_string()));
-    let measured = tokio.block_on(async {
+    tokio.block_on(work).unwrap_or_else(|failure| fail(&failure.to_string()))
+}
+
+pub(crate) fn measure(
+    workload: Workload,
+    path: &Path,
+    full: bool,
+    time: Duration,
+    gap: Duration,
+) -> Figure {
+    blocking(async {
         let durability = if full { Durability::Full } else { Durability::ProcessCrash };
-        let url = format!("sqlite://{}", path.display());
-        let runtime = Runtime::builder(url).durability(durability).build().await?;
+        let runtime = Runtime::builder(url(path)).durability(durability).build().await?;
         let before = cpu::now();
         let (value, units) = match workload {
-            Workload::W1 => throughput(&runtime, time).await?,
+            Workload::W1(in_flight) => throughput(&runtime, time, in_flight).await?,
             Workload::W2 => sequence(&runtime, time).await?,
+            Workload::W3 => latency(&runtime, time, gap).await?,
             Workload::W6 => fan_out(&runtime, time).await?,
         };
         let cpu = cpu::now().since(&before);
         runtime.shutdown().await?;
-        Ok::<_, Failure>(Figure { value, cpu, units })
-    });
-    measured.unwrap_or_else(|failure| fail(&failure.to_string()))
+        Ok(Figure { value, cpu, units })
+    })
 }
 
 pub(crate) fn fail(error: &str) -> ! {
@@ -85,9 +95,13 @@ pub(crate) fn fail(error: &str) -> ! {
 }
 
 /// Workflows a second; workflows.
-async fn throughput(runtime: &Runtime, time: Duration) -> Result<(f64, f64)> {
+async fn throughput(
+    runtime: &Runtime,
+    time: Duration,
+    in_flight: usize,
+) -> Result<(f64, f64)> {
     let begun = now();
-    let clients = (0..IN_FLIGHT).map(|client| {
+    let clients = (0..in_flight as u64).map(|client| {
         let runtime = runtime.clone();
         tokio::spawn(async move {
             let mut done = 0_u32;
@@ -116,6 +130,24 @@ async fn sequence(runtime: &Runtime, time: Duration) -> Result<(f64, f64)> {
         runs.push(one.elapsed().as_secs_f64() * 1e6 / f64::from(STEPS));
     }
     Ok((median(&mut runs), f64::from(STEPS) * count(&runs)))
+}
+
+/// Milliseconds from a start to its result, of the median run; workflows.
+async fn latency(runtime: &Runtime, time: Duration, gap: Duration) -> Result<(f64, f64)> {
+    let (begun, mut runs) = (now(), Vec::new());
+    while begun.elapsed() < time {
+        pause(gap).await;
+        let one = now();
+        let run = runtime.start(many(order(1), 1)).await?;
+        assert_eq!(run.result().await?, 251);
+        runs.push(one.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok((median(&mut runs), count(&runs)))
+}
+
+#[expect(clippy::disallowed_methods, reason = "an idle system needs time")]
+pub(crate) async fn pause(time: Duration) {
+    tokio::time::sleep(time).await;
 }
 
 /// Milliseconds, of the median run; steps.

@@ -1,6 +1,8 @@
 //! What the integration tests share: a folder per test, a ledger of effects,
 //! raw SQL to look and to damage.
 
+pub mod chance;
+pub mod disk;
 pub mod served;
 
 use std::fs::{File, OpenOptions};

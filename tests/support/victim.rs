@@ -136,6 +136,7 @@ async fn main() -> Result<()> {
             println!("{}", run.result().await?.join(" "));
         }
         "serve" => serve().await?,
+        "power" => start_without_end(&runtime).await?,
         "poison" => start_poison(&runtime, rest).await?,
         other => return Err(Failure::new(format!("unknown mode {other}"))),
     }
@@ -189,4 +190,26 @@ async fn start_poison(runtime: &Runtime, args: &[String]) -> Result<()> {
         runtime.start(served::poison().id("poison")).await?;
     }
     serve().await
+}
+
+/// Starts runs, eight at a time, and says of each that it was accepted and that
+/// it ended.
+async fn start_without_end(runtime: &Runtime) -> Result<()> {
+    let starters = (0..8_u32).map(|lane| {
+        let runtime = runtime.clone();
+        tokio::spawn(async move {
+            for number in 0.. {
+                let call = served::doubled(number).id(format!("{lane}-{number}"));
+                let run = runtime.start(call).await?;
+                println!("start {}", run.id());
+                run.result().await?;
+                println!("end {}", run.id());
+            }
+            Ok::<_, Failure>(())
+        })
+    });
+    for starter in starters.collect::<Vec<_>>() {
+        starter.await??;
+    }
+    Ok(())
 }

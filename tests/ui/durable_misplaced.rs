@@ -9,6 +9,11 @@ fn not_async() -> u32 {
 }
 
 #[durable]
+fn boxed() -> std::pin::Pin<Box<dyn Future<Output = u32> + Send>> {
+    Box::pin(async { 1 })
+}
+
+#[durable]
 async fn never() -> ! {
     loop {}
 }
@@ -21,5 +26,5 @@ async fn named() {}
 async fn below() {}
 
 fn main() {
-    let _exists = (not_async, never, named, below);
+    let _exists = (not_async, boxed, never, named, below);
 }

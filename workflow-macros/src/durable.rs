@@ -66,10 +66,9 @@ pub(crate) fn function(paths: &Paths, mut function: Function) -> Result<TokenStr
 fn check(function: &Function) -> Result<()> {
     let sig = &function.sig;
     if sig.asyncness.is_none() {
-        let returned = sig.output.to_token_stream().to_string();
-        let message = if returned.contains("Pin <") {
-            "a durable function is an `async fn`, and this one returns a box: another macro has \
-             changed it. `async_trait` is not needed here: `#[durable]` works on methods of traits"
+        let message = if is_pin(&sig.output) {
+            "a durable function is an `async fn`, and this one returns a box. If `async_trait` made \
+             it: that is not needed here, `#[durable]` works on methods of traits"
                 .to_owned()
         } else {
             format!("a durable function is an `async fn`: write `async fn {}`", sig.ident)
@@ -95,6 +94,16 @@ fn check(function: &Function) -> Result<()> {
              function begins",
         )),
         None => Ok(()),
+    }
+}
+
+fn is_pin(output: &ReturnType) -> bool {
+    match output {
+        ReturnType::Type(_, ty) => match &**ty {
+            Type::Path(ty) => ty.path.segments.last().is_some_and(|last| last.ident == "Pin"),
+            _ => false,
+        },
+        ReturnType::Default => false,
     }
 }
 

@@ -60,19 +60,20 @@ where
 }
 
 /// The same as a method, for tokens that cannot be parsed: in macros.
-pub trait Await: IntoFuture + Sized {
+pub trait Await: Sized {
     /// See [`durable`].
     #[inline]
     #[must_use]
     fn __durable(self) -> Self
     where
+        Self: IntoFuture,
         Self::IntoFuture: DurableFuture,
     {
         self
     }
 }
 
-impl<F: IntoFuture> Await for F {}
+impl<F> Await for F {}
 
 /// An `async` block of workflow code: its own awaits were checked.
 #[inline]

@@ -123,7 +123,10 @@ async fn counted(number: u32) -> Result<u32> {
 }
 
 #[durable]
-async fn configured(#[cfg(any())] _gone: DoesNotExist, #[cfg(all())] (left, _): (u32, u32)) -> u32 {
+async fn configured(
+    #[cfg(any())] _gone: DoesNotExist,
+    #[cfg(not(target_os = "none"))] (left, _): (u32, u32),
+) -> u32 {
     left
 }
 

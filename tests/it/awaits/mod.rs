@@ -6,6 +6,7 @@
 mod branches;
 mod combinators;
 mod helpers;
+mod statements;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,6 +76,17 @@ async fn durable_helpers_of_every_form_work() {
         ["basket", "Some(2)", "6", "12", "13", "10", "51", "5", "2", "<1>", "boxes2", "end"];
     assert_eq!(texts[..12], expected);
     assert_eq!(texts[12..], ["4", "11", "made body argument"]);
+}
+
+#[tokio::test]
+async fn awaits_stand_wherever_expressions_stand() {
+    let numbers = run(statements::places(2)).await.unwrap();
+    let expected = [2, 2, 3, 4, 5, 11, 12, 13, 0, 1, 2, 3, 4, 2, u32::MAX, 7, 7];
+    assert_eq!(numbers, expected);
+    let text = run(statements::in_macros("text ".to_owned())).await.unwrap();
+    assert_eq!(text, "text 2 3 8 8 9");
+    assert_eq!(run(statements::nested()).await.unwrap(), 6);
+    assert_eq!(run(statements::taken::names_of_the_user(1)).await.unwrap(), 2);
 }
 
 #[tokio::test]

@@ -8,5 +8,7 @@ mod branches;
 mod combinators;
 #[path = "../../it/awaits/helpers.rs"]
 mod helpers;
+#[path = "../../it/awaits/statements.rs"]
+mod statements;
 
 fn main() {}

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::iter::Fuse;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -44,7 +45,7 @@ where
     A: DurableFuture,
 {
     Map {
-        items: items.into_iter(),
+        items: items.into_iter().fuse(),
         f,
         limit: usize::MAX,
         running: FuturesUnordered::new(),
@@ -55,7 +56,7 @@ where
 /// A durable future over many items: see [`map`].
 #[must_use = "does nothing until it is awaited"]
 pub struct Map<I, F, A: Future> {
-    items: I,
+    items: Fuse<I>,
     f: F,
     limit: usize,
     running: FuturesUnordered<Numbered<A>>,

@@ -53,3 +53,39 @@ pub use semaphore::{AcquireError, Semaphore, SemaphorePermit, TryAcquireError};
 /// Neither `Send` nor `Sync`: stays in its workflow.
 type Local = PhantomData<Rc<()>>;
 const LOCAL: Local = PhantomData;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_at_once_says_why() {
+        let (sender, mut receiver) = mpsc::channel(1);
+        assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Empty));
+        assert_eq!((sender.try_send(1), sender.capacity()), (Ok(()), 0));
+        assert_eq!(sender.try_send(2), Err(mpsc::TrySendError::Full(2)));
+        receiver.close();
+        assert_eq!(sender.try_send(3), Err(mpsc::TrySendError::Closed(3)));
+        assert_eq!(receiver.try_recv(), Ok(1));
+        drop(sender);
+        assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Disconnected));
+
+        let (sender, mut receiver) = oneshot::channel::<u8>();
+        assert_eq!(receiver.try_recv(), Err(oneshot::TryRecvError::Empty));
+        drop(sender);
+        assert_eq!(receiver.try_recv(), Err(oneshot::TryRecvError::Closed));
+
+        let mutex = Mutex::new(1);
+        let held = mutex.try_lock().unwrap();
+        assert!(mutex.try_lock().is_err());
+        assert_eq!(*held, 1);
+
+        let semaphore = Semaphore::new(1);
+        let permit = semaphore.try_acquire().unwrap();
+        assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::NoPermits);
+        drop(permit);
+        assert_eq!(semaphore.available_permits(), 1);
+        semaphore.close();
+        assert_eq!(semaphore.try_acquire().unwrap_err(), TryAcquireError::Closed);
+    }
+}

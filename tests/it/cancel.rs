@@ -224,7 +224,7 @@ async fn code_that_takes_a_cancellation_cleans_up_and_decides() {
 }
 
 #[workflow]
-async fn nested() -> Result<u32> {
+async fn nests_scopes() -> Result<u32> {
     let inner = async {
         let got = workflow::cancellable(wait_at_gate()).await;
         assert!(got.is_err());
@@ -243,7 +243,7 @@ async fn nested() -> Result<u32> {
 async fn the_innermost_takes_a_cancellation_and_the_rest_goes_on() {
     let (place, world) = (Place::new(), Arc::<World>::default());
     let runtime = runtime(&place, &world).await;
-    let run = runtime.start(nested()).await.unwrap();
+    let run = runtime.start(nests_scopes()).await.unwrap();
     world.reached.notified().await;
     run.cancel().await.unwrap();
     assert_eq!(run.result().await.unwrap(), 3);

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use sqlx::Row as _;
+use workflow_tests::chance::Chance;
 use workflow_tests::{Place, lines};
 
 struct Acks {
@@ -49,15 +50,6 @@ fn kill_after(victim: &mut Child, millis: u64) {
     victim.wait().expect("dead");
 }
 
-/// One step of `SplitMix64`.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut z = *state;
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
 }
@@ -65,16 +57,15 @@ fn number(name: &str, default: u64) -> u64 {
 #[tokio::test]
 async fn every_acknowledged_start_ends_and_no_checkpointed_step_runs_again() {
     let kills = number("KILLS", 200);
-    let mut seed = number("KILL_SEED", 20_261_123);
-    println!("KILL_SEED={seed}");
+    let mut chance = Chance::from_env("KILL_SEED");
     let place = Place::new();
     let (mut accepted, mut to) = (BTreeSet::new(), 0);
     for _ in 0..kills {
         let from = to;
-        to += random(&mut seed) % 6;
+        to += chance.below(6);
         let mut child = victim(&place, from, to);
         let acks = listen(&mut child);
-        kill_after(&mut child, 4 + random(&mut seed) % 90);
+        kill_after(&mut child, 4 + chance.below(90));
         accepted.extend(acks.join().expect("heard").accepted);
     }
     // The last one is left alone.

@@ -95,7 +95,8 @@ fn main() -> std::io::Result<()> {
     if let Some(("victim", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return killed::victim(rest);
     }
-    if let Some(("sleepers", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+    if let Some(("sleepers", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest))
+    {
         return sleepers::child(rest);
     }
     let options = Options::read(&args);
@@ -142,7 +143,13 @@ fn measure(
     let (limit, figure) = (limits[limits.len() / 2], &ours[ours.len() / 2]);
     let (reached, met) = workload.judge(figure.value, limit);
     // The aims are those of `FULL`.
-    let met = if !full { "" } else if met { " met" } else { " MISSED" };
+    let met = if !full {
+        ""
+    } else if met {
+        " met"
+    } else {
+        " MISSED"
+    };
     let (name, sync) = (workload.name(), if full { "FULL" } else { "NORMAL" });
     println!(
         "{name:<8} {sync:<7} {limit:>10.1} {:>10.1}  {:<22} {} [{}]",

@@ -95,11 +95,7 @@ pub(crate) fn fail(error: &str) -> ! {
 }
 
 /// Workflows a second; workflows.
-async fn throughput(
-    runtime: &Runtime,
-    time: Duration,
-    in_flight: usize,
-) -> Result<(f64, f64)> {
+async fn throughput(runtime: &Runtime, time: Duration, in_flight: usize) -> Result<(f64, f64)> {
     let begun = now();
     let clients = (0..in_flight as u64).map(|client| {
         let runtime = runtime.clone();

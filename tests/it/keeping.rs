@@ -150,7 +150,10 @@ async fn completed_runs_are_deleted_when_they_are_old_and_others_stay() {
     loop {
         let page = client.list(Filter::new()).await.unwrap();
         if page.runs().len() == 1 {
-            assert_eq!((page.runs()[0].id(), page.runs()[0].status()), ("short-13", Status::Failed));
+            assert_eq!(
+                (page.runs()[0].id(), page.runs()[0].status()),
+                ("short-13", Status::Failed)
+            );
             break;
         }
         tokio::task::yield_now().await;
@@ -216,7 +219,8 @@ async fn a_list_has_pages_and_filters() {
     let (place, world) = (Place::new(), Arc::<World>::default());
     let runtime = runtime(&place, &world).await;
     for number in 0..25 {
-        let call = short(number).id(format!("short-{number:02}")).meta("even", (number % 2).to_string());
+        let call =
+            short(number).id(format!("short-{number:02}")).meta("even", (number % 2).to_string());
         let run = runtime.start(call).await.unwrap();
         assert_eq!(run.result().await.is_ok(), number != 13);
     }

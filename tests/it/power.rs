@@ -77,10 +77,8 @@ async fn check(file: &Path, acknowledged: &[String]) {
     let sound: String =
         sqlx::query_scalar("pragma integrity_check").fetch_one(&mut sql).await.unwrap();
     assert_eq!(sound, "ok");
-    let known: Vec<(String, i64)> = sqlx::query_as("select workflow_id, status from runs")
-        .fetch_all(&mut sql)
-        .await
-        .unwrap();
+    let known: Vec<(String, i64)> =
+        sqlx::query_as("select workflow_id, status from runs").fetch_all(&mut sql).await.unwrap();
     let known: std::collections::BTreeMap<_, _> = known.into_iter().collect();
     for line in acknowledged {
         let (what, id) = line.split_once(' ').unwrap();

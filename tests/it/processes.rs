@@ -5,9 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use workflow_runtime::{
-    Client, CommandOutcome, ErrorKind, FailureKind, Filter, Handle, Status,
-};
+use workflow_runtime::{Client, CommandOutcome, ErrorKind, FailureKind, Filter, Handle, Status};
 use workflow_tests::Place;
 use workflow_tests::served::{doubled, long_one, long_sleep, poison};
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// lower layers, and of its own layer never.
 const LAYERS: &[&[&str]] = &[
     &["text"],
-    &["clock", "error", "inbox", "panics"],
+    &["chance", "clock", "error", "inbox", "panics"],
     &["codec", "model", "state"],
     &["turn", "store"],
     &["step", "workflow"],

@@ -66,6 +66,7 @@
 extern crate self as workflow_runtime;
 
 mod call;
+mod chance;
 mod client;
 mod clock;
 mod codec;
@@ -93,9 +94,7 @@ pub mod docs;
 pub use call::{
     Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
 };
-pub use client::{
-    Client, CommandOutcome, Commanding, Filter, Handle, Page, RunResult, Starting,
-};
+pub use client::{Client, CommandOutcome, Commanding, Filter, Handle, Page, RunResult, Starting};
 pub use clock::Timestamp;
 pub use codec::Codec;
 pub use error::{BoxError, Cancelled, Error, ErrorKind, Failure, FailureKind, Result};

@@ -1,8 +1,10 @@
 //! What all clients of one store share: starts, and who has which id.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::RngCore as _;
 use tokio::sync::oneshot;
 
 use super::{ErrOf, Handle, OkOf, Starting, handle_of};
@@ -22,6 +24,8 @@ pub(crate) struct Inner {
     pub(crate) numbers: Numbers,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
+    /// For ids.
+    pub(crate) chance: Mutex<ChaCha8Rng>,
 }
 
 impl Inner {
@@ -39,7 +43,9 @@ impl Inner {
         });
         let args = args.and_then(|args| self.encode::<W>(&args));
         let client = Arc::clone(self);
-        Starting(Box::pin(async move { client.start_encoded::<W>(id, args?, check_meta(&meta)?).await }))
+        Starting(Box::pin(
+            async move { client.start_encoded::<W>(id, args?, check_meta(&meta)?).await },
+        ))
     }
 
     fn encode<W: Workflow>(&self, args: &W::Args) -> Result<Arc<str>, Error> {
@@ -69,7 +75,7 @@ impl Inner {
             check_id(id)?;
         }
         // An id of the engine's is ordered: a random one costs the index dear.
-        let id = id.unwrap_or_else(|| uuid::Uuid::now_v7().to_string().into());
+        let id = id.unwrap_or_else(|| self.new_id());
         let run = self.numbers.next().await?;
         let ending = self.endings.of(run);
         let (accepted, answer) = oneshot::channel();
@@ -99,6 +105,15 @@ impl Inner {
                 Ok(handle_of::<W>(self, id, None))
             }
         }
+    }
+
+    /// A `UUIDv7`.
+    fn new_id(&self) -> Arc<str> {
+        let mut random = [0; 10];
+        self.chance.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut random);
+        let millis = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
+        let id = uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid();
+        id.to_string().into()
     }
 
     /// Whether the run that has the id is the one that was meant.
@@ -147,7 +162,10 @@ const META_VALUE: usize = 1024;
 fn check_meta(meta: &BTreeMap<String, String>) -> Result<Option<Arc<str>>, Error> {
     let refuse = |message: String| Err(Error::new(ErrorKind::Unstorable, message));
     if meta.len() > META {
-        return refuse(format!("a run has at most {META} entries of meta, and this {}", meta.len()));
+        return refuse(format!(
+            "a run has at most {META} entries of meta, and this {}",
+            meta.len()
+        ));
     }
     for (key, value) in meta {
         let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);

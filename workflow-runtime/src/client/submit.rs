@@ -11,9 +11,7 @@ use crate::clock::{Clock, within};
 use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::model::{Answer, Item, Start, WriterId};
-use crate::store::{
-    Accepted, Committer, Endings, Envelope, NewRun, Starts, Store, tell_ends,
-};
+use crate::store::{Accepted, Committer, Endings, Envelope, NewRun, Starts, Store, tell_ends};
 
 /// How often is asked whether another process wrote.
 const GLANCE: Duration = Duration::from_millis(25);
@@ -38,8 +36,11 @@ impl Submitter {
     ) -> Result<Arc<Self>, Error> {
         let (inbox, stop) = (Arc::new(Inbox::new()), Arc::new(AtomicBool::new(false)));
         let stopping = Arc::new(Notify::new());
-        let committer =
-            Committer { store: Arc::clone(store), inbox: Arc::clone(&inbox), stop: Arc::clone(&stop) };
+        let committer = Committer {
+            store: Arc::clone(store),
+            inbox: Arc::clone(&inbox),
+            stop: Arc::clone(&stop),
+        };
         let watch = watch(Arc::clone(store), Arc::clone(endings), Arc::clone(&stopping));
         let work = async {
             tokio::select! {
@@ -74,9 +75,9 @@ impl Starts for Submitter {
             queued: true,
             at: self.clock.now(),
         });
-        self.inbox.push(Envelope { item, from: accepted }).map_err(|_| {
-            Error::new(ErrorKind::ShutDown, "the client was closed")
-        })
+        self.inbox
+            .push(Envelope { item, from: accepted })
+            .map_err(|_| Error::new(ErrorKind::ShutDown, "the client was closed"))
     }
 
     fn nudge(&self) {

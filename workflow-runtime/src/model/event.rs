@@ -1,5 +1,6 @@
 //! One row of a history.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{CallId, Decision, Decisions, WriterId};
@@ -44,7 +45,7 @@ pub(crate) struct Event {
     pub(crate) kind: EventKind,
     /// The call that it answers; none for `Begun`.
     pub(crate) call: Option<CallId>,
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Cow<'static, str>,
     /// JSON: the result of a step.
     pub(crate) payload: Option<Arc<str>>,
     /// JSON: what the turn that delivered it decided. None: it was stored, and

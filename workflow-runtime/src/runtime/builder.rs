@@ -1,12 +1,13 @@
 //! [`Builder`]: how a runtime or a client is configured, and what it is made of.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Runtime;
 use super::location::Location;
 use crate::call::{Definer, Workflow};
+use crate::chance;
 use crate::client::{Client, Inner, Submitter};
 use crate::clock::{Clock, SystemClock};
 use crate::codec::Codec;
@@ -270,7 +271,9 @@ impl Builder {
             writer,
         })?;
         let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
-        let inner = Inner { store, endings, starts, numbers, limits, clock: Arc::clone(&clock) };
+        let chance = Mutex::new(chance::stream());
+        let clock_of = Arc::clone(&clock);
+        let inner = Inner { store, endings, starts, numbers, limits, clock: clock_of, chance };
         Ok(Runtime {
             client: Client { inner: Arc::new(inner) },
             worker: Arc::new(tokio::sync::Mutex::new(Some(worker))),
@@ -309,7 +312,8 @@ impl Builder {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let starts = Submitter::start(&store, &endings, Arc::clone(&clock), writer)?;
         let numbers = Numbers::new(Arc::clone(&store));
-        let inner = Inner { store, endings, starts, numbers, limits, clock };
+        let chance = Mutex::new(chance::stream());
+        let inner = Inner { store, endings, starts, numbers, limits, clock, chance };
         Ok(Client { inner: Arc::new(inner) })
     }
 

@@ -8,8 +8,8 @@ use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
-    WriterId,
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
+    RunSummary, WriterId,
 };
 
 /// What happens around the calls of a store.

@@ -151,8 +151,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     async fn list(&self, query: RunQuery) -> Result<Vec<RunSummary>, Error>;
 
     /// What waits for people, newest first, from before number `after`.
-    async fn dead_letters(&self, after: Option<i64>, limit: u32)
-    -> Result<Vec<DeadLetter>, Error>;
+    async fn dead_letters(&self, after: Option<i64>, limit: u32) -> Result<Vec<DeadLetter>, Error>;
 
     /// Some completed runs with numbers above `after` that ended before a time.
     async fn old(&self, after: RunId, before: Timestamp) -> Result<Sweep, Error>;

@@ -57,9 +57,7 @@ impl Instance {
     pub(super) fn cancel(&mut self, by: String, now: Timestamp) -> Result<Turn, Fault> {
         let wakers = self.table()?.cancel();
         self.cancelled_by = by;
-        let woken = self.root.inside(|| {
-            panics::catch(|| wakers.into_iter().for_each(Waker::wake))
-        });
+        let woken = self.root.inside(|| panics::catch(|| wakers.into_iter().for_each(Waker::wake)));
         woken.map_err(Fault::Panicked)?;
         self.turn(now)
     }
@@ -207,9 +205,8 @@ impl Drop for Instance {
     fn drop(&mut self) {
         let (Some(table), Some(future)) = (self.table.take(), self.future.take()) else { return };
         let (root, branches) = (Arc::clone(&self.root), std::mem::take(&mut self.branches));
-        let (table, dropped) = current::enter(table, || {
-            root.inside(|| panics::catch(|| drop((future, branches))))
-        });
+        let (table, dropped) =
+            current::enter(table, || root.inside(|| panics::catch(|| drop((future, branches)))));
         // Results that were not taken are user values too.
         let dropped = dropped.and(panics::catch(|| drop(table)));
         if let Err(panic) = dropped {

@@ -18,8 +18,8 @@ mod tests;
 mod waker;
 
 pub(crate) use actor::{Actor, Effects, Fate, Identity};
+pub(crate) use branches::BranchFuture;
 pub(crate) use current::{Place, Polled, drop_call, poll_call, set_fault, with_table};
 pub(crate) use fault::Fault;
-pub(crate) use branches::BranchFuture;
 pub(crate) use scope::{ScopeId, Standing};
 pub(crate) use table::{CallSpec, RunInfo, Table, Target};

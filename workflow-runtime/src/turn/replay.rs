@@ -155,7 +155,9 @@ fn deliver(to: &mut Instance, event: &Event, now: Timestamp) -> Result<Turn, Fau
     let expected = match event.kind {
         EventKind::Step => CallKind::Step,
         EventKind::Timer => CallKind::Timer,
-        EventKind::Begun | EventKind::Cancelled => return Err(Fault::Corrupt(format!("event {seq} answers no call"))),
+        EventKind::Begun | EventKind::Cancelled => {
+            return Err(Fault::Corrupt(format!("event {seq} answers no call")));
+        }
     };
     let Some(spec) = to.call(call) else { return Err(Fault::UnknownCall(call)) };
     if spec.kind() != expected || !spec.is_called(&event.name) {

@@ -104,7 +104,10 @@ impl Scopes {
     pub(crate) fn unshield(&mut self, scope: ScopeId) -> bool {
         let scope = self.get_mut(scope);
         scope.shields = scope.shields.saturating_sub(1);
-        if scope.cancelled && scope.shields == 0 && let Some(waker) = &scope.waker {
+        if scope.cancelled
+            && scope.shields == 0
+            && let Some(waker) = &scope.waker
+        {
             waker.wake_by_ref();
         }
         scope.cancelled

@@ -109,6 +109,7 @@ impl WorkflowThread {
         };
         let cancel = Arc::clone(&context.cancel);
         step.state = StepState::Running(Running { cancel, task: None });
+        self.unsent += 1;
         self.launches.push(Launch {
             ticket,
             definition: step.definition,

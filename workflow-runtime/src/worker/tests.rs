@@ -88,7 +88,8 @@ async fn start(flaky: Flaky) -> (Client, Worker) {
     .unwrap();
     let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
     let clock = Arc::new(SystemClock::new());
-    let inner = Inner { store, endings, starts, numbers, limits, clock };
+    let chance = std::sync::Mutex::new(crate::chance::stream());
+    let inner = Inner { store, endings, starts, numbers, limits, clock, chance };
     (Client { inner: Arc::new(inner) }, worker)
 }
 

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
+use rand_chacha::rand_core::RngCore as _;
 use tokio::sync::oneshot;
 
 use super::Shared;
-use super::launch::{Launch, Launcher, Stopper};
 use super::lane::Lane;
+use super::launch::{Launch, Launcher, Stopper};
 use super::message::{Message, Ticket};
 use super::run::{Run, Running};
 use crate::clock::Timestamp;
@@ -26,6 +26,8 @@ use crate::turn::Fault;
 
 /// The clock is read again after so long while a timer runs: it may jump.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
+/// In a long round so many items and launches are sent together.
+const ENOUGH: usize = 64;
 
 pub(super) struct WorkflowThread {
     pub(super) shared: Arc<Shared>,
@@ -48,6 +50,8 @@ pub(super) struct WorkflowThread {
     pub(super) chance: ChaCha8Rng,
     drain: Option<oneshot::Sender<()>>,
     pub(super) draining: bool,
+    /// Items and launches that are not sent yet.
+    pub(super) unsent: usize,
     /// Which thread of its lane it is.
     pub(super) generation: u64,
     /// Attempts that the thread before it launched.
@@ -76,9 +80,6 @@ impl Heart for InboxHeart {
 
 impl WorkflowThread {
     pub(super) fn new(shared: Arc<Shared>, index: usize, launcher: Launcher) -> Self {
-        let mut key = [0; 32];
-        key[..16].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
-        key[16..].copy_from_slice(uuid::Uuid::new_v4().as_bytes());
         let inbox = Arc::clone(&shared.threads[index]);
         let heart = Arc::new(InboxHeart { thread: index, inbox });
         Self {
@@ -93,10 +94,11 @@ impl WorkflowThread {
             alarms: BTreeSet::new(),
             launches: Vec::new(),
             now: Timestamp::default(),
-            chance: ChaCha8Rng::from_seed(key),
+            chance: crate::chance::stream(),
             drain: None,
             draining: false,
             generation: 0,
+            unsent: 0,
             adopted: BTreeMap::new(),
         }
     }
@@ -151,17 +153,35 @@ impl WorkflowThread {
             let message = lane.of(generation)?.messages.pop_front();
             let Some(message) = message else { break };
             self.handle(message);
+            self.send_some();
         }
         self.ring_alarms();
-        {
-            let mut state = lane.of(generation)?;
-            lane.sent(state.items.len());
-            shared.items.push_all(&mut state.items);
-            lane.launched(self.launches.len());
-        }
-        self.launcher.launch(&mut self.launches);
+        self.send()?;
         self.tell_if_drained();
         Some(())
+    }
+
+    /// Pushes what is to be written and launches what is to run. None: this
+    /// thread was replaced meanwhile.
+    fn send(&mut self) -> Option<()> {
+        let lane = &self.shared.lanes[self.index];
+        {
+            let mut state = lane.of(self.generation)?;
+            lane.sent(state.items.len());
+            self.shared.items.push_all(&mut state.items);
+            lane.launched(self.launches.len());
+        }
+        self.unsent = 0;
+        self.launcher.launch(&mut self.launches);
+        Some(())
+    }
+
+    /// In a long round the committer and the steps need not wait for its end.
+    fn send_some(&mut self) {
+        if self.unsent >= ENOUGH {
+            // Replaced: the round ends by itself.
+            let _replaced = self.send();
+        }
     }
 
     /// Where the run is: it may have come into another slot since.
@@ -209,6 +229,7 @@ impl WorkflowThread {
                 for (ticket, answer) in answers {
                     if self.held.contains_key(&ticket.run) {
                         self.with(ticket, |thread, run| thread.answered(ticket, run, answer));
+                        self.send_some();
                     } else {
                         self.answer_asked(ticket.run, answer);
                     }
@@ -265,10 +286,11 @@ impl WorkflowThread {
             false
         });
         if stays {
-            if let Some(item) = run.actor.flush()
-                && let Some(mut state) = self.lane().of(self.generation)
-            {
-                state.items.push(Envelope { item, from: ticket });
+            if let Some(item) = run.actor.flush() {
+                self.unsent += 1;
+                if let Some(mut state) = self.lane().of(self.generation) {
+                    state.items.push(Envelope { item, from: ticket });
+                }
             }
             self.set_alarm(ticket.slot, &mut run);
             self.runs[ticket.slot] = Some(run);

@@ -28,7 +28,8 @@ impl Tables {
                 (active.owner, active.due) = (None, Timestamp::NEVER);
             } else if active.owner.is_some() || blocked {
                 let waits = active.claims.saturating_sub(1).pow(2);
-                let pause = if active.claims >= SUSPECT { over.pause * waits } else { Default::default() };
+                let pause =
+                    if active.claims >= SUSPECT { over.pause * waits } else { Default::default() };
                 (active.owner, active.due) = (None, now + pause);
             }
         }
@@ -97,7 +98,10 @@ impl Tables {
             (_, Some(_)) => return Commanded::Ended,
             (CommandKind::Cancel, None) => {
                 done = false;
-                if !owned && !blocked && let Some(active) = self.active.get_mut(&run) {
+                if !owned
+                    && !blocked
+                    && let Some(active) = self.active.get_mut(&run)
+                {
                     active.due = active.due.min(command.at);
                 }
             }
@@ -128,9 +132,8 @@ impl Tables {
     }
 
     pub(super) fn terminated(&mut self, run: RunId) {
-        let ended = |given: &&mut Given| {
-            given.run == run && given.command.kind == CommandKind::Terminate
-        };
+        let ended =
+            |given: &&mut Given| given.run == run && given.command.kind == CommandKind::Terminate;
         self.commands.iter_mut().filter(ended).for_each(|given| given.done = true);
     }
 

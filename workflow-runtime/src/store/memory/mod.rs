@@ -13,8 +13,8 @@ use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
-    WriterId,
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
+    RunSummary, WriterId,
 };
 pub(crate) use tables::Tables;
 
@@ -110,11 +110,7 @@ impl Store for MemoryStore {
         Ok(self.tables().list(&query))
     }
 
-    async fn dead_letters(
-        &self,
-        after: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    async fn dead_letters(&self, after: Option<i64>, limit: u32) -> Result<Vec<DeadLetter>, Error> {
         Ok(self.tables().dead_letters(after, limit))
     }
 

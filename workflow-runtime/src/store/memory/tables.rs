@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, EventKind, Item,
-    OpenRun, RunId, RunRecord, Start, StoredRun, WriterId,
+    Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, EventKind,
+    Item, OpenRun, RunId, RunRecord, Start, StoredRun, WriterId,
 };
 use crate::store::{Counter, SUSPECT, refusal};
 

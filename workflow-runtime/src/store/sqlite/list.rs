@@ -13,9 +13,8 @@ const DEAD_LETTERS: &str = include_str!("../../../sql/query/dead_letters.sql");
 /// The text for a query: what is rarest comes first, so that SQLite does not
 /// walk over a million completed runs to find three that failed.
 pub(super) fn text(of: &RunQuery) -> String {
-    let all = |wanted: fn(&Status) -> bool| {
-        !of.statuses.is_empty() && of.statuses.iter().all(wanted)
-    };
+    let all =
+        |wanted: fn(&Status) -> bool| !of.statuses.is_empty() && of.statuses.iter().all(wanted);
     let first = if of.id_prefix.is_some() {
         "workflow_id >= ?3 and (?4 is null or workflow_id < ?4)"
     } else if all(|status| !status.is_ended()) {
@@ -58,7 +57,8 @@ fn after_prefix(prefix: &str) -> Option<String> {
     let mut chars: Vec<char> = prefix.chars().collect();
     while let Some(last) = chars.pop() {
         // Between the two lies no character.
-        let next = if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(last as u32 + 1) };
+        let next =
+            if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(last as u32 + 1) };
         if let Some(next) = next {
             chars.push(next);
             return Some(chars.into_iter().collect());

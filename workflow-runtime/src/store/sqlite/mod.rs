@@ -22,8 +22,8 @@ use super::{Counter, Damage, Loaded, Store, Sweep, TakeOver, reason_of, refusal}
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord, RunSummary,
-    WriterId,
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
+    RunSummary, WriterId,
 };
 use owner::Owner;
 
@@ -167,10 +167,7 @@ impl Inner {
         Ok(connection)
     }
 
-    fn read<T>(
-        &self,
-        body: impl FnOnce(&mut Connection) -> Result<T, Error>,
-    ) -> Result<T, Error> {
+    fn read<T>(&self, body: impl FnOnce(&mut Connection) -> Result<T, Error>) -> Result<T, Error> {
         self.check_open()?;
         let idle = lock(&self.readers).pop();
         let mut connection = match idle {
@@ -301,25 +298,20 @@ impl Store for SqliteStore {
     }
 
     async fn open_commands(&self, writer: WriterId) -> Result<Vec<(RunId, Command)>, Error> {
-        self.read(move |connection| {
-            control::open_commands(connection, writer).map_err(unavailable)
-        })
-        .await
+        self.read(move |connection| control::open_commands(connection, writer).map_err(unavailable))
+            .await
     }
 
     async fn terminated(&self, run: RunId) -> Result<(), Error> {
-        self.write(move |connection| connection.execute(sql!("terminated"), [run.0]).map(drop)).await
+        self.write(move |connection| connection.execute(sql!("terminated"), [run.0]).map(drop))
+            .await
     }
 
     async fn list(&self, query: RunQuery) -> Result<Vec<RunSummary>, Error> {
         self.read(move |connection| list::runs(connection, &query).map_err(unavailable)).await
     }
 
-    async fn dead_letters(
-        &self,
-        after: Option<i64>,
-        limit: u32,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    async fn dead_letters(&self, after: Option<i64>, limit: u32) -> Result<Vec<DeadLetter>, Error> {
         self.read(move |connection| {
             list::dead_letters(connection, after, limit).map_err(unavailable)
         })

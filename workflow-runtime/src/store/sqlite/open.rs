@@ -112,7 +112,8 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Er
 /// holds: the log is written into the database, and that to disk, before
 /// anything is answered.
 pub(super) fn settle(connection: &Connection) -> rusqlite::Result<bool> {
-    let busy: i64 = connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0))?;
+    let busy: i64 =
+        connection.query_row("pragma wal_checkpoint(truncate)", [], |row| row.get(0))?;
     Ok(busy == 0)
 }
 
@@ -138,8 +139,18 @@ pub(super) fn back_up(connection: &Connection, to: &Path) -> Result<(), Error> {
 }
 
 /// File systems whose locks and shared memory cannot be relied on.
-const NETWORK: &[&str] =
-    &["nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "fuse.sshfs", "fuse.glusterfs"];
+const NETWORK: &[&str] = &[
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "afs",
+    "ceph",
+    "lustre",
+    "fuse.sshfs",
+    "fuse.glusterfs",
+];
 
 /// Refuses a file on a network file system: SQLite's log needs memory that all
 /// its processes share.

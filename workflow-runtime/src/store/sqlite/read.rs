@@ -1,5 +1,6 @@
 //! Reading runs back. A damaged row sets its own run aside and no other.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -162,7 +163,7 @@ fn event(row: &Row<'_>) -> Result<Event, String> {
             seq: row.get("seq")?,
             kind: EventKind::Begun,
             call: optional::<u32>(row, "call")?.map(CallId),
-            name: text(row, "name")?,
+            name: Cow::Owned(row.get("name")?),
             payload: row.get("payload")?,
             decided: row.get("decided")?,
             writer: WriterId(row.get("writer")?),

@@ -7,21 +7,20 @@ fn start(run: i64) -> Item {
     let mut item = Item::new(RunId(run), WriterId(1));
     let at = Timestamp::from_millis(1);
     let (id, args) = (run.to_string().into(), "[]".into());
-    item.start =
-        Some(Start {
-            workflow: "w".into(),
-            id,
-            args,
-            seed: 0,
-            decided: Some("[]".into()),
-            meta: None,
-            queued: false,
-            at,
-        });
+    item.start = Some(Start {
+        workflow: "w".into(),
+        id,
+        args,
+        seed: 0,
+        decided: Some("[]".into()),
+        meta: None,
+        queued: false,
+        at,
+    });
     item
 }
 
-fn row(run: i64, name: &str) -> Item {
+fn row(run: i64, name: &'static str) -> Item {
     let mut item = Item::new(RunId(run), WriterId(1));
     item.events.push(Event {
         seq: 1,
@@ -106,9 +105,8 @@ async fn the_views_tell_people_what_is_there() {
     });
     let seen: (String, String, i64) = seen.unwrap();
     assert_eq!(seen, ("1".to_owned(), "running".to_owned(), 1));
-    let step = beside.query_row("select kind, name from steps", [], |row| {
-        Ok((row.get(0)?, row.get(1)?))
-    });
+    let step =
+        beside.query_row("select kind, name from steps", [], |row| Ok((row.get(0)?, row.get(1)?)));
     let step: (String, String) = step.unwrap();
     assert_eq!(step, ("step".to_owned(), "walk".to_owned()));
 }

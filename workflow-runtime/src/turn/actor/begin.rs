@@ -5,13 +5,18 @@ use std::sync::Arc;
 use super::{Actor, Identity, Row};
 use crate::clock::Timestamp;
 use crate::model::{EventKind, Start, StoredRun, WorkflowFuture};
-use crate::turn::table::RunInfo;
 use crate::turn::Fault;
 use crate::turn::replay::replay;
+use crate::turn::table::RunInfo;
 
 impl Actor {
     /// A new run that waits until somebody claims it.
-    pub(crate) fn queued(info: RunInfo, identity: Identity, args: Arc<str>, now: Timestamp) -> Self {
+    pub(crate) fn queued(
+        info: RunInfo,
+        identity: Identity,
+        args: Arc<str>,
+        now: Timestamp,
+    ) -> Self {
         let start = Start { queued: true, ..new_start(&info, &identity, args, now) };
         let mut actor = Self::new(info, identity, None);
         actor.last = now;

@@ -1,6 +1,6 @@
 //! What an actor does with an event: a turn, and what is recorded of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::{Actor, Identity, Row};
 use crate::clock::Timestamp;
@@ -8,9 +8,9 @@ use crate::error::{Failure, FailureKind};
 use crate::model::{
     Args, Block, CallId, Command, Decision, Encoded, End, Ended, Event, EventKind, StepOutcome,
 };
+use crate::turn::Fault;
 use crate::turn::instance::Turn;
 use crate::turn::table::Target;
-use crate::turn::Fault;
 
 impl Actor {
     /// Delivers an outcome in a turn of its own. False: nobody waits for it
@@ -45,7 +45,13 @@ impl Actor {
     }
 
     /// Keeps an outcome that arrives while the run is blocked.
-    pub(crate) fn keep(&mut self, call: CallId, name: &str, outcome: &StepOutcome, now: Timestamp) {
+    pub(crate) fn keep(
+        &mut self,
+        call: CallId,
+        name: &'static str,
+        outcome: &StepOutcome,
+        now: Timestamp,
+    ) {
         let (at, payload) = (now.max(self.last), Some(Arc::clone(&outcome.text)));
         let name = name.into();
         self.push(Row {
@@ -132,13 +138,11 @@ impl Actor {
 
     /// Takes over what a turn decided; returns it as it is recorded.
     pub(super) fn stage(&mut self, turn: Turn, at: Timestamp) -> Arc<str> {
-        let mut decided = String::from("[");
+        let mut decided = String::new();
         if let Some(instance) = &self.instance {
             let slots = instance.slots(turn.created.clone());
             for (slot, call) in slots.iter().zip(turn.created.clone()) {
-                if decided.len() > 1 {
-                    decided.push(',');
-                }
+                decided.push(if decided.is_empty() { '[' } else { ',' });
                 let (call, spec) = (CallId(call), &slot.spec);
                 let args = Args { text: &spec.args, hash: spec.hash };
                 Decision::write(&mut decided, call, spec.kind(), spec.name, args);
@@ -147,7 +151,6 @@ impl Actor {
                 }
             }
         }
-        decided.push(']');
         for call in turn.dropped {
             // Made and dropped before anything was written: it never starts.
             self.made.retain(|made| *made != call);
@@ -157,6 +160,10 @@ impl Actor {
             self.next.end = Some(End { how, output: text, at });
             self.instance = None;
         }
+        if decided.is_empty() {
+            return nothing_decided();
+        }
+        decided.push(']');
         decided.into()
     }
 
@@ -171,4 +178,10 @@ impl Actor {
         self.blocked = true;
         self.made.clear();
     }
+}
+
+/// What most turns decide; shared, because it is so often.
+fn nothing_decided() -> Arc<str> {
+    static NOTHING: LazyLock<Arc<str>> = LazyLock::new(|| "[]".into());
+    Arc::clone(&NOTHING)
 }

@@ -7,6 +7,7 @@
 mod begin;
 mod deliver;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Fault;
@@ -108,7 +109,7 @@ struct Sent {
 struct Row {
     kind: EventKind,
     call: Option<CallId>,
-    name: Arc<str>,
+    name: Cow<'static, str>,
     payload: Option<Arc<str>>,
     decided: Option<Arc<str>>,
     at: Timestamp,

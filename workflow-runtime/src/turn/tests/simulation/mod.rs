@@ -17,7 +17,7 @@ use super::chance::Rng;
 use super::programs::{Program, SHAPES, changed};
 use super::{result_of, take_trace};
 use crate::clock::Timestamp;
-use crate::model::{Answer, CallId, AttemptRecord, Item, RunId, StoredRun, WriterId};
+use crate::model::{Answer, AttemptRecord, CallId, Item, RunId, StoredRun, WriterId};
 use crate::store::Tables;
 use crate::turn::actor::{Effects, Fate};
 use crate::turn::{Actor, Identity, RunInfo, Target};

@@ -102,8 +102,8 @@ fn main() -> std::io::Result<()> {
     let options = Options::read(&args);
     let filled = prefill::template(&options)?;
     println!(
-        "{:<8} {:<7} {:>10} {:>10}  {:<22} {}",
-        "", "sync", "limit", "ours", "ours to limit", "CPU by thread, µs per {workflow | step}"
+        "{:<8} {:<7} {:>10} {:>10}  {:<22} CPU by thread, µs per workflow or step",
+        "", "sync", "limit", "ours", "ours to limit"
     );
     for workload in Workload::ALL {
         if options.wants(&workload.name()[..2]) {

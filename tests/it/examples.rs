@@ -76,3 +76,20 @@ fn a_declined_card_gives_the_room_back() {
     assert!(output.status.success() && text.contains("Not booked"), "{text}");
     assert_eq!(["reserved", "charged", "released"].map(|what| effects(&place, what)), [1, 0, 1]);
 }
+
+#[test]
+fn timers_remind_and_keep_what_is_days_ahead() {
+    let place = Place::new();
+    let (output, text) = run(&place, "timers", &[]);
+    assert!(output.status.success(), "{output:?}");
+    for said in ["now: the tea is ready", "now: put the bins out", "in 80 days", "waiting"] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+    let (output, text) = run(&place, "timers", &["--cancel", "dentist"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("dentist: cancelled"), "{text}");
+    let (_, text) = run(&place, "timers", &[]);
+    let line = text.lines().find(|line| line.starts_with("dentist")).unwrap_or_default();
+    assert!(line.contains("cancelled"), "{text}");
+    assert!(!text.contains("now: the tea"), "it reminds once: {text}");
+}

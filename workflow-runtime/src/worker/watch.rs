@@ -57,11 +57,7 @@ async fn replace(shared: &Arc<Shared>, index: usize, stuck: RunId, tokio: &tokio
     shared.run_slots.give_back(lane.take_slots());
     // Its attempts that wait for a slot are launched again.
     lane.landed(shared.step_slots.forget_thread(index));
-    let clock = &shared.parts.clock;
-    let patience = clock.now() + SETTLE;
-    while !lane.is_settled() && clock.now() < patience {
-        shared.pause(Duration::from_millis(5)).await;
-    }
+    settle(shared, index).await;
     let (of, launcher) = (Arc::clone(shared), Launcher::new(tokio.clone(), shared, index));
     let adopted = std::mem::take(&mut *lane.running());
     let run = move || WorkflowThread::new(of, index, launcher).replacing(generation, adopted).run();
@@ -72,7 +68,21 @@ async fn replace(shared: &Arc<Shared>, index: usize, stuck: RunId, tokio: &tokio
             return;
         }
     }
-    while let Err(error) = read_back(shared, index, stuck).await {
+    read_back(shared, index, stuck).await;
+}
+
+/// Waits until what the stuck thread sent has arrived.
+async fn settle(shared: &Shared, index: usize) {
+    let clock = &shared.parts.clock;
+    let patience = clock.now() + SETTLE;
+    while !shared.lanes[index].is_settled() && clock.now() < patience {
+        shared.pause(Duration::from_millis(5)).await;
+    }
+}
+
+/// Reads the lane's runs back, as soon as the store answers.
+async fn read_back(shared: &Shared, index: usize, stuck: RunId) {
+    while let Err(error) = try_read_back(shared, index, stuck).await {
         tracing::warn!("the runs of a thread that was replaced wait: {error}");
         if shared.stop.load(Ordering::Acquire) {
             return;
@@ -81,7 +91,7 @@ async fn replace(shared: &Arc<Shared>, index: usize, stuck: RunId, tokio: &tokio
     }
 }
 
-async fn read_back(shared: &Shared, index: usize, stuck: RunId) -> Result<(), Error> {
+async fn try_read_back(shared: &Shared, index: usize, stuck: RunId) -> Result<(), Error> {
     let Parts { store, writer, .. } = &shared.parts;
     let owned = store.owned(*writer).await?;
     let runs: Vec<RunId> = owned.into_iter().filter(|run| shared.lane_of(*run) == index).collect();

@@ -137,6 +137,12 @@ async fn what_never_gets_further_is_suspected_and_then_dead(store: Arc<dyn Store
     assert_eq!(status(&*store, "poison").await, Status::Running);
     store.take_over(over(OTHER, "v1", 7_000)).await.unwrap();
     assert_eq!(status(&*store, "poison").await, Status::Dead);
+}
+
+async fn a_dead_run_is_a_letter_until_it_is_redriven(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "poison")]).await;
+    crash(&*store, 5).await;
+    store.take_over(over(OTHER, "v1", 7_000)).await.unwrap();
     let letters = store.dead_letters(None, 10).await.unwrap();
     assert_eq!((letters.len(), letters[0].id(), letters[0].kind()), (1, "poison", "run"));
     assert!(letters[0].reason().contains("5 times in a row"), "{}", letters[0].reason());
@@ -168,47 +174,69 @@ async fn what_gets_further_is_suspected_no_more(store: Arc<dyn Store>) {
     assert_eq!(store.claims(RunId(9)).await.unwrap(), None);
 }
 
-async fn a_list_has_what_the_query_asks_for(store: Arc<dyn Store>) {
+/// Six orders: two completed, one terminated, one a refund of another tenant.
+async fn six(store: &dyn Store) {
     for run in 1..=6 {
         let mut item = start(run, &format!("order-{run}"));
-        let new = item.start.as_mut().unwrap();
-        new.at = at(run * 1_000);
-        if run == 4 {
-            (new.workflow, new.meta) = ("refund".into(), Some(r#"{"tenant":"b","x":"1"}"#.into()));
-            new.id = "other-4".into();
+        if let Some(new) = &mut item.start {
+            new.at = at(run * 1_000);
+            if run == 4 {
+                new.workflow = "refund".into();
+                new.meta = Some(r#"{"tenant":"b","x":"1"}"#.into());
+                new.id = "other-4".into();
+            }
         }
-        commit_one(&*store, item).await;
+        commit_one(store, item).await;
     }
-    commit(&*store, &[ending(rows(1, 1..=1), "1"), ending(rows(2, 1..=1), "2")]).await;
-    give(&*store, 3, CommandKind::Terminate).await;
-    let list = async |query: RunQuery| -> Vec<i64> {
-        let found = store.list(RunQuery { limit: query.limit.max(3), ..query }).await.unwrap();
-        found.iter().map(|run| run.run).collect()
-    };
+    commit(store, &[ending(rows(1, 1..=1), "1"), ending(rows(2, 1..=1), "2")]).await;
+    give(store, 3, CommandKind::Terminate).await;
+}
+
+/// Pages of three.
+async fn list(store: &dyn Store, query: RunQuery) -> Vec<i64> {
+    let found = store.list(RunQuery { limit: 3, ..query }).await.unwrap();
+    found.iter().map(|run| run.run).collect()
+}
+
+async fn a_list_has_what_the_query_asks_for(store: Arc<dyn Store>) {
+    six(&*store).await;
     let all = RunQuery::default();
-    assert_eq!(list(all.clone()).await, [6, 5, 4], "newest first, a page");
-    assert_eq!(list(RunQuery { after: Some(4), ..all.clone() }).await, [3, 2, 1]);
-    let of = |statuses: &[Status]| RunQuery { statuses: statuses.to_vec(), ..RunQuery::default() };
-    assert_eq!(list(of(&[Status::Completed])).await, [2, 1]);
-    assert_eq!(list(of(&[Status::Cancelled, Status::Failed])).await, [3]);
-    assert_eq!(list(of(&[Status::Running])).await, [6, 5, 4]);
-    assert_eq!(list(of(&[Status::Running, Status::Cancelled])).await, [6, 5, 4]);
-    assert!(list(of(&[Status::Blocked])).await.is_empty());
-    let refunds = vec!["refund".to_owned(), "return".to_owned()];
-    assert_eq!(list(RunQuery { workflows: refunds, ..all.clone() }).await, [4]);
+    let workflows = vec!["refund".to_owned(), "return".to_owned()];
     let prefix = |text: &str| RunQuery { id_prefix: Some(text.to_owned()), ..RunQuery::default() };
-    assert_eq!(list(prefix("other")).await, [4]);
-    assert_eq!(list(prefix("order-2")).await, [2]);
-    assert!(list(prefix("order%")).await.is_empty());
-    let between = RunQuery { from: Some(at(2_000)), before: Some(at(4_000)), ..all.clone() };
-    assert_eq!(list(between).await, [3, 2]);
     let meta = |pairs: &[(&str, &str)]| {
         let meta = pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         RunQuery { meta: meta.collect(), ..RunQuery::default() }
     };
-    assert_eq!(list(meta(&[("tenant", "b")])).await, [4]);
-    assert!(list(meta(&[("tenant", "b"), ("x", "2")])).await.is_empty());
-    assert_eq!(list(meta(&[("tenant", "a")])).await, [6, 5, 3]);
+    let cases = [
+        (all.clone(), vec![6, 5, 4]),
+        (RunQuery { after: Some(4), ..all.clone() }, vec![3, 2, 1]),
+        (RunQuery { workflows, ..all.clone() }, vec![4]),
+        (prefix("other"), vec![4]),
+        (prefix("order-2"), vec![2]),
+        (prefix("order%"), vec![]),
+        (RunQuery { from: Some(at(2_000)), before: Some(at(4_000)), ..all }, vec![3, 2]),
+        (meta(&[("tenant", "b")]), vec![4]),
+        (meta(&[("tenant", "b"), ("x", "2")]), vec![]),
+        (meta(&[("tenant", "a")]), vec![6, 5, 3]),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(list(&*store, query.clone()).await, expected, "{query:?}");
+    }
+}
+
+async fn a_list_has_runs_of_the_statuses_asked_for(store: Arc<dyn Store>) {
+    six(&*store).await;
+    let cases = [
+        (vec![Status::Completed], vec![2, 1]),
+        (vec![Status::Cancelled, Status::Failed], vec![3]),
+        (vec![Status::Running], vec![6, 5, 4]),
+        (vec![Status::Running, Status::Cancelled], vec![6, 5, 4]),
+        (vec![Status::Blocked], vec![]),
+    ];
+    for (statuses, expected) in cases {
+        let query = RunQuery { statuses, ..RunQuery::default() };
+        assert_eq!(list(&*store, query.clone()).await, expected, "{query:?}");
+    }
 }
 
 async fn completed_runs_are_deleted_when_they_are_old(store: Arc<dyn Store>) {
@@ -246,8 +274,10 @@ super::conformance! {
     a_blocked_run_is_free_again_when_it_is_retried
     a_queued_start_is_claimed_by_whoever_works
     what_never_gets_further_is_suspected_and_then_dead
+    a_dead_run_is_a_letter_until_it_is_redriven
     what_gets_further_is_suspected_no_more
     a_list_has_what_the_query_asks_for
+    a_list_has_runs_of_the_statuses_asked_for
     completed_runs_are_deleted_when_they_are_old
     a_large_payload_is_read_back_whole
 }

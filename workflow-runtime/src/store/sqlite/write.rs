@@ -124,12 +124,10 @@ fn fault_of_an_item(error: rusqlite::Error) -> rusqlite::Result<String> {
         error.sqlite_error_code(),
         Some(ErrorCode::TooBig | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
     );
-    match error {
-        rusqlite::Error::SqliteFailure(code, message) if own => {
-            Ok(message.unwrap_or_else(|| code.to_string()))
-        }
-        other => Err(other),
+    if let (true, rusqlite::Error::SqliteFailure(code, message)) = (own, &error) {
+        return Ok(message.clone().unwrap_or_else(|| code.to_string()));
     }
+    Err(error)
 }
 
 fn apply(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {

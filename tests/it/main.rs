@@ -22,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod power;
 mod processes;
+mod sleepers;
 mod steps;
 mod stuck;
 mod tidy;

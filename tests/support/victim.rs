@@ -11,7 +11,7 @@ use std::time::Duration;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use workflow_runtime::testing::CrashPoint;
-use workflow_runtime::{Failure, Result, Runtime, durable, step, workflow};
+use workflow_runtime::{Failure, Filter, Result, Runtime, Status, durable, step, workflow};
 use workflow_tests::{Ledger, runtime, served};
 
 /// Which life of the database this process is: its writer number.
@@ -136,6 +136,7 @@ async fn main() -> Result<()> {
             println!("{}", run.result().await?.join(" "));
         }
         "serve" => serve().await?,
+        "sleepers" => sleepers(&runtime, rest).await?,
         "power" => start_without_end(&runtime).await?,
         "poison" => start_poison(&runtime, rest).await?,
         other => return Err(Failure::new(format!("unknown mode {other}"))),
@@ -211,5 +212,39 @@ async fn start_without_end(runtime: &Runtime) -> Result<()> {
     for starter in starters.collect::<Vec<_>>() {
         starter.await??;
     }
+    Ok(())
+}
+
+/// Kilobytes of this process in memory.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().nth(1));
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+/// Starts so many runs that sleep for a day, 64 at a time, and says what they
+/// cost when all are asleep.
+async fn sleepers(runtime: &Runtime, args: &[String]) -> Result<()> {
+    let [count] = args else { return Err(Failure::new("sleepers .. <count>")) };
+    let count: u64 = count.parse()?;
+    let idle = resident();
+    let starters = (0..64).map(|n| {
+        let runtime = runtime.clone();
+        tokio::spawn(async move {
+            for _ in 0..(count - n).div_ceil(64) {
+                runtime.start(served::long_sleep()).await?;
+            }
+            Ok::<_, Failure>(())
+        })
+    });
+    for starter in starters.collect::<Vec<_>>() {
+        starter.await??;
+    }
+    let waiting = || Filter::new().status(Status::Running).page_size(1);
+    while !runtime.client().list(waiting()).await?.runs().is_empty() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    println!("{}", resident().saturating_sub(idle));
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(super) fn writer(of: &SqliteOptions) -> Result<Connection, Error> {
     let synchronous = if of.full { "full" } else { "normal" };
     let settings = format!(
         "pragma busy_timeout = {}; pragma journal_mode = wal; pragma synchronous = {synchronous}; \
-         {COMMON}",
+         pragma cache_size = -16384; {COMMON}",
         BUSY.as_millis()
     );
     prepare(&connection, &settings).map_err(|error| cannot_open(&of.path, error))?;
@@ -37,15 +37,18 @@ pub(super) fn writer(of: &SqliteOptions) -> Result<Connection, Error> {
 pub(super) fn reader(of: &SqliteOptions) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&of.path, flags).map_err(unavailable)?;
-    let settings =
-        format!("pragma busy_timeout = {}; {COMMON} pragma query_only = on;", BUSY.as_millis());
+    let settings = format!(
+        "pragma busy_timeout = {}; pragma cache_size = -2048; {COMMON} pragma query_only = on;",
+        BUSY.as_millis()
+    );
     prepare(&connection, &settings).map_err(unavailable)?;
     Ok(connection)
 }
 
-/// 16 MiB of pages in memory; a damaged file is found rather than believed.
-const COMMON: &str = "pragma cache_size = -16384; pragma temp_store = memory; \
-                      pragma trusted_schema = off; pragma cell_size_check = on;";
+/// A damaged file is found rather than believed. (The writer keeps 16 MiB of
+/// pages in memory, a reader 2.)
+const COMMON: &str =
+    "pragma temp_store = memory; pragma trusted_schema = off; pragma cell_size_check = on;";
 
 fn prepare(connection: &Connection, settings: &str) -> rusqlite::Result<()> {
     connection.execute_batch(settings)?;

@@ -27,10 +27,9 @@ async fn sleeping_runs_cost_little_memory_and_all_wake() {
     assert!(kilobytes < 40 << 10, "{kilobytes} KB");
     // A day passes: as if all had happened a day before.
     let mut sql = place.sql().await;
-    for back in [
-        "update runs set created = created - 86400000",
-        "update active set due = due - 86400000",
-    ] {
+    for back in
+        ["update runs set created = created - 86400000", "update active set due = due - 86400000"]
+    {
         sqlx::query(back).execute(&mut sql).await.unwrap();
     }
     let world = Arc::<World>::default();

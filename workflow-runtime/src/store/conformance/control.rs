@@ -27,7 +27,8 @@ fn cancelled(run: i64, seq: u32) -> Item {
 }
 
 async fn a_cancelled_run_does_not_end_before_it_knows(store: Arc<dyn Store>) {
-    commit_one(&*store, start(1, "one")).await;
+    commit(&*store, &[start(1, "one"), start(2, "two")]).await;
+    commit_one(&*store, rows(2, 1..=1)).await;
     assert_eq!(give(&*store, 1, CommandKind::Cancel).await, Commanded::Accepted);
     let end = ending(rows(1, 1..=2), "done");
     for _ in 0..2 {
@@ -39,6 +40,7 @@ async fn a_cancelled_run_does_not_end_before_it_knows(store: Arc<dyn Store>) {
     // The first is delivered, the last is kept for later.
     let delivered: Vec<_> = stored.history.iter().map(|event| event.decided.is_some()).collect();
     assert_eq!(delivered, [true, false]);
+    assert!(store.history(RunId(2)).await.unwrap()[0].decided.is_some(), "another run's");
     assert_eq!(store.open_commands(ME).await.unwrap().len(), 1);
     let mut knows = cancelled(1, 3);
     knows = ending(knows, "cancelled");

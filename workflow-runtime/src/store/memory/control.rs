@@ -81,7 +81,7 @@ impl Tables {
         self.ids.get(id).and_then(|run| self.record(*run))
     }
 
-    pub(super) fn command(&mut self, run: RunId, command: Command) -> Commanded {
+    pub(crate) fn command(&mut self, run: RunId, command: Command) -> Commanded {
         let Some(record) = self.record(run) else { return Commanded::Unknown };
         let owned = record.open.as_ref().is_some_and(|open| open.owned);
         let blocked = record.open.as_ref().is_some_and(|open| open.blocked.is_some());
@@ -122,7 +122,7 @@ impl Tables {
         Commanded::Accepted
     }
 
-    pub(super) fn open_commands(&self, writer: WriterId) -> Vec<(RunId, Command)> {
+    pub(crate) fn open_commands(&self, writer: WriterId) -> Vec<(RunId, Command)> {
         let owns = |run| self.active.get(&run).is_some_and(|active| active.owner == Some(writer));
         let concerns = |given: &&Given| {
             !given.done && (given.command.kind == CommandKind::Terminate || owns(given.run))

@@ -117,7 +117,8 @@ impl Tables {
         for event in &item.events {
             self.history.insert((run, event.seq), event.clone());
         }
-        if not_ended && let Some((_, last)) = self.history.range_mut((run, 0)..).next_back() {
+        let mut rows = self.history.range_mut((run, 0)..=(run, u32::MAX));
+        if not_ended && let Some((_, last)) = rows.next_back() {
             last.decided = None;
         }
         for call in &item.settled {

@@ -34,6 +34,7 @@ statements! {
     obey "commit/obey"
     end "commit/end"
     leave "commit/leave"
+    forget "commit/forget"
     unblock "commit/unblock"
     progress "commit/progress"
     block "commit/block"
@@ -211,6 +212,7 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     let output = &*ended.output;
     end(batch)?.execute(params![run, ended.how.code(), output, ended.at.as_millis()])?;
     leave(batch)?.execute([run])?;
+    forget(batch)?.execute([run])?;
     if item.unblock {
         unblock(batch)?.execute([run])?;
     }

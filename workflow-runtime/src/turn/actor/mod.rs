@@ -274,6 +274,11 @@ impl Actor {
 
 #[cfg(test)]
 impl Actor {
+    /// Why it is blocked, if that is not written yet.
+    pub(crate) fn report(&self) -> Option<&str> {
+        self.next.block.as_ref().map(|block| &*block.report)
+    }
+
     /// Its start is not on its way yet.
     pub(crate) fn is_new(&self) -> bool {
         self.next.start.is_some()

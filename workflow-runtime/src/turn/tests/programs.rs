@@ -7,12 +7,17 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use super::{sleep, step, trace, workflow};
 use crate::model::WorkflowFuture;
 use crate::turn::with_table;
+use crate::workflow::{cancellable, shielded};
 
 pub(super) type Program = fn() -> WorkflowFuture;
 
 /// Every shape, by name.
 pub(super) const SHAPES: &[(&str, Program)] = &[
     ("sequence", sequence),
+    ("a shield beside a branch", shields),
+    ("code that takes cancellations", cleans_up),
+    ("shields", shields),
+    ("cleans_up", cleans_up),
     ("two chains under tokio::join!", chains),
     ("join_all of 8", join_all_few),
     ("join_all of 40", join_all_many),
@@ -47,6 +52,42 @@ fn sequence() -> WorkflowFuture {
 }
 
 /// `sequence` after a change: its third step gets another argument.
+fn shields() -> WorkflowFuture {
+    workflow(async {
+        let beside = async {
+            let one = step("beside", 1).await;
+            step("beside again", one).await
+        };
+        let shielded = shielded(async {
+            let one = step("shielded", 1).await;
+            sleep(5).await;
+            let two = step("shielded again", &one).await;
+            trace(format!("shielded {two}"));
+            two
+        });
+        let (one, two) = futures::join!(shielded, beside);
+        let three = step("after", &one).await;
+        format!("{one}{two}{three}")
+    })
+}
+
+fn cleans_up() -> WorkflowFuture {
+    workflow(async {
+        let mut got = Vec::new();
+        for n in 0..3 {
+            let both = async { futures::join!(step("one", n), shielded(step("two", n))) };
+            match cancellable(both).await {
+                Ok((one, two)) => got.push(format!("{one}{two}")),
+                Err(_) => {
+                    trace("cancelled");
+                    got.push(step("clean", n).await);
+                }
+            }
+        }
+        got.join(",")
+    })
+}
+
 fn sequence_changed() -> WorkflowFuture {
     workflow(async {
         let mut last = String::new();

@@ -17,7 +17,9 @@ use super::chance::Rng;
 use super::programs::{Program, SHAPES, changed};
 use super::{result_of, take_trace};
 use crate::clock::Timestamp;
-use crate::model::{Answer, AttemptRecord, CallId, Item, RunId, StoredRun, WriterId};
+use crate::model::{
+    Answer, AttemptRecord, CallId, Command, CommandKind, Item, RunId, StoredRun, WriterId,
+};
 use crate::store::Tables;
 use crate::turn::actor::{Effects, Fate};
 use crate::turn::{Actor, Identity, RunInfo, Target};
@@ -65,6 +67,7 @@ struct World {
     effects: BTreeMap<(RunId, CallId), Effect>,
     ended: BTreeMap<RunId, (Vec<String>, String)>,
     faults: bool,
+    cancels: bool,
     log: Rc<RefCell<Vec<String>>>,
 }
 
@@ -85,6 +88,7 @@ impl World {
             effects: BTreeMap::new(),
             ended: BTreeMap::new(),
             faults,
+            cancels: seed.is_multiple_of(3),
             log,
         }
     }
@@ -193,7 +197,7 @@ impl World {
         take_trace();
         let info = Self::info(run, &stored.record.id);
         let actor = Actor::recover(info, Self::identity(writer), stored, Ok(program()), now);
-        assert!(!actor.is_blocked(), "unchanged code was blocked: it replays otherwise");
+        assert!(!actor.is_blocked(), "unchanged code was blocked: {:?}", actor.report());
         let mut held = Held::new(actor, take_trace(), self.next_life());
         for failed in &stored.attempts {
             held.attempts.insert(failed.call, failed.failed);
@@ -316,7 +320,11 @@ impl World {
                     assert_eq!(before, outcome, "run {run} ended twice, differently");
                 }
             }
-            Some(Fate::NotEnded | Fate::Queued) => unreachable!("nobody cancels or queues here"),
+            Some(Fate::Queued) => unreachable!("nothing is queued here"),
+            Some(Fate::NotEnded) => {
+                self.processes[process].runs.remove(&run);
+                self.reload(process, run);
+            }
             Some(Fate::Parked) => drop(self.processes[process].runs.remove(&run)),
             Some(Fate::Taken(holder)) => {
                 self.processes[process].runs.remove(&run);
@@ -368,8 +376,9 @@ impl World {
         let outcome: Arc<str> = if held.timers.remove(&call).is_some() {
             "null".into()
         } else {
-            let spec = held.actor.call(call).unwrap().clone();
             held.running.remove(&call);
+            // Its run has ended, as far as this process knows.
+            let Some(spec) = held.actor.call(call).cloned() else { return };
             let effect = self.effects.entry((run, call)).or_default();
             effect.bodies += 1;
             effect.lives.insert(held.life);
@@ -392,6 +401,37 @@ impl World {
         assert!(!held.actor.is_blocked(), "unchanged code was blocked in a live turn");
         held.trace.extend(take_trace());
         self.flush(process, run);
+    }
+
+    /// Somebody cancels a run, which may be anywhere.
+    fn cancel(&mut self) {
+        let runs: Vec<_> = self.ids.keys().copied().collect();
+        let run = runs[self.rng.below(runs.len())];
+        let (kind, at) = (CommandKind::Cancel, self.clock());
+        let command = Command { kind, by: "ada".into(), reason: None, at };
+        let outcome = self.tables.command(run, command);
+        self.note(|| format!("run {run} is cancelled: {outcome:?}"));
+    }
+
+    /// A process learns what was asked of its runs.
+    fn obey(&mut self, process: usize) {
+        let (writer, now) = (self.processes[process].writer, self.clock());
+        for (run, command) in self.tables.open_commands(writer) {
+            let Some(held) = self.processes[process].runs.get_mut(&run) else { continue };
+            take_trace();
+            held.actor.cancelled(&command, now);
+            assert!(!held.actor.is_blocked(), "unchanged code was blocked by a cancellation");
+            held.trace.extend(take_trace());
+            let failed: Vec<_> = held.attempts.keys().copied().collect();
+            for call in failed {
+                if held.actor.is_waiting(call) {
+                    continue;
+                }
+                held.attempts.remove(&call);
+                held.actor.settle(call);
+            }
+            self.flush(process, run);
+        }
     }
 
     fn pick_run(&mut self, process: usize) -> Option<RunId> {
@@ -472,7 +512,9 @@ impl World {
             0..30 => self.send(process),
             30..70 => self.progress(process),
             70..90 => self.now += i64::try_from(self.rng.below(12)).unwrap(),
-            90..94 => self.park(process),
+            90..93 => self.park(process),
+            93 if self.cancels && self.rng.percent(5) => self.cancel(),
+            93 => self.obey(process),
             94..99 if !self.processes[process].zombie => self.claim(process),
             94..99 => {}
             _ if self.faults && !self.processes[process].zombie => self.replace(process),

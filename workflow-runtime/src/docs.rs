@@ -6,6 +6,9 @@ pub mod durability {}
 #[doc = include_str!("../docs/determinism.md")]
 pub mod determinism {}
 
+#[doc = include_str!("../docs/directing.md")]
+pub mod directing {}
+
 /// The README's example compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

@@ -171,11 +171,16 @@ struct Listener;
 
 static HEARD: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
 
+/// Spans of the talkative run: their names; and how many of them are entered.
+static SPANS: std::sync::Mutex<Vec<&str>> = std::sync::Mutex::new(Vec::new());
+static ENTERED: std::sync::atomic::AtomicI32 = std::sync::atomic::AtomicI32::new(0);
+const OF_TALKATIVE: u64 = 2;
+
 struct Message(String);
 
 impl tracing::field::Visit for Message {
     fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
-        if field.name() == "message" {
+        if ["message", "id"].contains(&field.name()) {
             self.0 = format!("{value:?}");
         }
     }
@@ -183,11 +188,17 @@ impl tracing::field::Visit for Message {
 
 impl tracing::Subscriber for Listener {
     fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target() == "talkative"
+        metadata.target() == "talkative" || metadata.is_span()
     }
 
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
+    fn new_span(&self, span: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        let mut id = Message(String::new());
+        span.record(&mut id);
+        if id.0 != "talkative" {
+            return tracing::span::Id::from_u64(1);
+        }
+        SPANS.lock().unwrap().push(span.metadata().name());
+        tracing::span::Id::from_u64(OF_TALKATIVE)
     }
 
     fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
@@ -200,9 +211,17 @@ impl tracing::Subscriber for Listener {
         HEARD.lock().unwrap().push(message.0);
     }
 
-    fn enter(&self, _: &tracing::span::Id) {}
+    fn enter(&self, id: &tracing::span::Id) {
+        if id.into_u64() == OF_TALKATIVE {
+            ENTERED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
 
-    fn exit(&self, _: &tracing::span::Id) {}
+    fn exit(&self, id: &tracing::span::Id) {
+        if id.into_u64() == OF_TALKATIVE {
+            ENTERED.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+        }
+    }
 }
 
 #[workflow]
@@ -223,7 +242,14 @@ async fn tracing_is_silent_while_a_history_is_replayed() {
     let (place, world) = (Place::new(), Arc::<World>::default());
     // Parked in every sleep: replayed three times.
     let runtime = builder(&place, &world).park_after(Duration::ZERO).build().await.unwrap();
-    runtime.start(talkative()).await.unwrap().result().await.unwrap();
+    let run = runtime.start(talkative().id("talkative")).await.unwrap();
+    run.result().await.unwrap();
     let heard = HEARD.lock().unwrap().clone();
     assert_eq!(heard, ["begins", "round 0", "round 1", "round 2", "ends"]);
+    // One for each poll of a turn that was new, none for those that were not,
+    // and none stays open between two turns.
+    let spans = SPANS.lock().unwrap().clone();
+    let of = |name: &str| spans.iter().filter(|span| **span == name).count();
+    assert_eq!((of("workflow"), of("step")), (7, 3), "{spans:?}");
+    assert_eq!(ENTERED.load(std::sync::atomic::Ordering::SeqCst), 0);
 }

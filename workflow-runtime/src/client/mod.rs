@@ -156,12 +156,12 @@ impl Client {
     ///
     /// ```
     /// # use workflow_runtime::{Filter, Result, Runtime, Status, workflow};
-    /// # #[workflow] async fn ship(order: u32) -> Result<u32> { Ok(order) }
+    /// # #[workflow] async fn deliver(order: u32) -> Result<u32> { Ok(order) }
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<()> {
     /// # let runtime = Runtime::builder("memory:").build().await?;
     /// let client = runtime.client();
-    /// let mut next = Some(Filter::new().status(Status::Failed).workflow(ship));
+    /// let mut next = Some(Filter::new().status(Status::Failed).workflow(deliver));
     /// while let Some(filter) = next {
     ///     let page = client.list(filter).await?;
     ///     for run in page.runs() {

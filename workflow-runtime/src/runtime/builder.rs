@@ -291,10 +291,10 @@ impl Builder {
     ///
     /// ```no_run
     /// # use workflow_runtime::{Result, Runtime, workflow};
-    /// # #[workflow] async fn ship(order: u32) -> Result<u32> { Ok(order) }
+    /// # #[workflow] async fn send_off(order: u32) -> Result<u32> { Ok(order) }
     /// # async fn example() -> Result<()> {
     /// let client = Runtime::builder("sqlite://shop.db").connect().await?;
-    /// let run = client.start(ship(7).id("order-7")).await?;
+    /// let run = client.start(send_off(7).id("order-7")).await?;
     /// println!("{}", run.result().await?);
     /// # Ok(())
     /// # }

@@ -156,11 +156,16 @@ impl Instance {
             polled
         };
         let replaying = self.replaying;
+        // As short as the poll: a run may take months.
+        let span = match replaying {
+            true => tracing::Span::none(),
+            false => tracing::info_span!("workflow", id = %table.info.id),
+        };
         let mut guarded = || {
             if replaying {
                 tracing::dispatcher::with_default(&Dispatch::none(), &mut poll)
             } else {
-                poll()
+                span.in_scope(&mut poll)
             }
         };
         let (table, polled) = current::enter(table, || root.inside(|| panics::catch(&mut guarded)));

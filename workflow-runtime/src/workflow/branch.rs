@@ -20,7 +20,7 @@ use crate::turn::BranchFuture;
 /// use workflow_runtime::workflow;
 ///
 /// #[workflow]
-/// async fn fulfil(order: u32) -> Result<u32> {
+/// async fn hand_over(order: u32) -> Result<u32> {
 ///     let notified = workflow::spawn(async move { notify(order).await });
 ///     let parcel = ship(order).await?;
 ///     notified.await?;

@@ -27,7 +27,8 @@ pub enum Status {
 }
 
 impl Status {
-    pub(crate) const ALL: [Self; 8] = [
+    #[cfg(feature = "sqlite")]
+    const ALL: [Self; 8] = [
         Self::Queued,
         Self::Running,
         Self::Waiting,
@@ -60,6 +61,7 @@ impl Status {
         }
     }
 
+    #[cfg(feature = "sqlite")]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }

@@ -47,8 +47,22 @@ async fn a_cancelled_run_does_not_end_before_it_knows(store: Arc<dyn Store>) {
     assert_eq!(commit_one(&*store, knows.clone()).await, Answer::Committed);
     assert_eq!(commit_one(&*store, knows).await, Answer::Committed);
     assert!(store.open_commands(ME).await.unwrap().is_empty());
-    assert_eq!(give(&*store, 1, CommandKind::Cancel).await, Commanded::Ended);
-    assert_eq!(give(&*store, 9, CommandKind::Cancel).await, Commanded::Unknown);
+}
+
+async fn a_command_says_what_became_of_it(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "one"), ending(start(2, "two"), "at once")]).await;
+    let cases = [
+        (1, CommandKind::Cancel, Commanded::Accepted),
+        (1, CommandKind::Retry, Commanded::Idle),
+        (1, CommandKind::Redrive, Commanded::Idle),
+        (2, CommandKind::Cancel, Commanded::Ended),
+        (2, CommandKind::Terminate, Commanded::Ended),
+        (2, CommandKind::Retry, Commanded::Ended),
+        (9, CommandKind::Cancel, Commanded::Unknown),
+    ];
+    for (run, kind, expected) in cases {
+        assert_eq!(give(&*store, run, kind).await, expected, "{kind:?} of {run}");
+    }
 }
 
 async fn a_cancelled_run_that_waits_is_due_at_once(store: Arc<dyn Store>) {
@@ -270,6 +284,7 @@ async fn a_large_payload_is_read_back_whole(store: Arc<dyn Store>) {
 }
 
 super::conformance! {
+    a_command_says_what_became_of_it
     a_cancelled_run_does_not_end_before_it_knows
     a_cancelled_run_that_waits_is_due_at_once
     a_terminated_run_has_ended_and_its_owner_is_told_once

@@ -24,6 +24,8 @@ pub(crate) struct Inner {
     pub(crate) numbers: Numbers,
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
+    /// No worker of this process has the store, too.
+    pub(crate) alone: bool,
     /// For ids.
     pub(crate) chance: Mutex<ChaCha8Rng>,
 }

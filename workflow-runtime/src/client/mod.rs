@@ -212,8 +212,11 @@ impl Client {
     /// Closes the files. What was started goes on in whoever runs it.
     ///
     /// The client of a runtime is closed by
-    /// [`Runtime::shutdown`](crate::Runtime::shutdown).
+    /// [`Runtime::shutdown`](crate::Runtime::shutdown); here it does nothing.
     pub async fn close(&self) {
+        if !self.inner.alone {
+            return;
+        }
         self.inner.starts.close();
         self.inner.endings.close();
         self.inner.store.close().await;

@@ -42,11 +42,9 @@ impl Submitter {
             stop: Arc::clone(&stop),
         };
         let watch = watch(Arc::clone(store), Arc::clone(endings), Arc::clone(&stopping));
+        let commits = committer.run(|answers| answers.into_iter().for_each(tell));
         let work = async {
-            tokio::select! {
-                () = committer.run(|answers| answers.into_iter().for_each(tell)) => {}
-                () = watch => {}
-            }
+            tokio::join!(commits, watch);
         };
         let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(work),

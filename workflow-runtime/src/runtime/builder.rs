@@ -273,7 +273,16 @@ impl Builder {
         let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
         let chance = Mutex::new(chance::stream());
         let clock_of = Arc::clone(&clock);
-        let inner = Inner { store, endings, starts, numbers, limits, clock: clock_of, chance };
+        let inner = Inner {
+            store,
+            endings,
+            starts,
+            numbers,
+            limits,
+            clock: clock_of,
+            alone: false,
+            chance,
+        };
         Ok(Runtime {
             client: Client { inner: Arc::new(inner) },
             worker: Arc::new(tokio::sync::Mutex::new(Some(worker))),
@@ -313,7 +322,7 @@ impl Builder {
         let starts = Submitter::start(&store, &endings, Arc::clone(&clock), writer)?;
         let numbers = Numbers::new(Arc::clone(&store));
         let chance = Mutex::new(chance::stream());
-        let inner = Inner { store, endings, starts, numbers, limits, clock, chance };
+        let inner = Inner { store, endings, starts, numbers, limits, clock, alone: true, chance };
         Ok(Client { inner: Arc::new(inner) })
     }
 

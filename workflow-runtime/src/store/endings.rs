@@ -75,9 +75,9 @@ impl Endings {
 
     /// The runs whose end somebody waits for.
     pub(crate) fn waiting(&self) -> Vec<RunId> {
-        let all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = all.iter().filter(|(_, waiting)| waiting.strong_count() > 0);
-        waited.map(|(run, _)| *run).collect()
+        let mut all = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, waiting| waiting.strong_count() > 0);
+        all.keys().copied().collect()
     }
 
     /// Whether somebody waits for anything.

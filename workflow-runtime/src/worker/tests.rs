@@ -89,7 +89,7 @@ async fn start(flaky: Flaky) -> (Client, Worker) {
     let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
     let clock = Arc::new(SystemClock::new());
     let chance = std::sync::Mutex::new(crate::chance::stream());
-    let inner = Inner { store, endings, starts, numbers, limits, clock, chance };
+    let inner = Inner { store, endings, starts, numbers, limits, clock, alone: false, chance };
     (Client { inner: Arc::new(inner) }, worker)
 }
 

@@ -63,8 +63,8 @@ struct Writer {
     connection: Option<Connection>,
     /// The disk did not take what it was given.
     unsettled: bool,
-    /// What SQLite said last of changes by others.
-    version: i64,
+    /// What SQLite said last, on this connection, of changes by others.
+    version: Option<i64>,
 }
 
 /// Connections that read, at most.
@@ -154,6 +154,8 @@ impl Inner {
             lock(&self.readers).clear();
         }
         let connection = open::writer(&self.options)?;
+        // The versions of two connections cannot be compared.
+        writer.version = None;
         if writer.unsettled {
             match open::settle(&connection) {
                 Ok(true) => writer.unsettled = false,
@@ -358,7 +360,7 @@ impl Inner {
         let version = connection.pragma_query_value(None, "data_version", |row| row.get(0));
         let version: i64 = version.map_err(unavailable)?;
         writer.connection = Some(connection);
-        Ok(std::mem::replace(&mut writer.version, version) != version)
+        Ok(writer.version.replace(version) != Some(version))
     }
 
     fn close(&self) {

@@ -7,13 +7,14 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use super::{sleep, step, trace, workflow};
 use crate::model::WorkflowFuture;
 use crate::turn::with_table;
-use crate::workflow::{cancellable, shielded};
+use crate::workflow::{assume_durable, cancellable, shielded, spawn};
 
 pub(super) type Program = fn() -> WorkflowFuture;
 
 /// Every shape, by name.
 pub(super) const SHAPES: &[(&str, Program)] = &[
     ("sequence", sequence),
+    ("spawned branches", branches),
     ("a shield beside a branch", shields),
     ("code that takes cancellations", cleans_up),
     ("shields", shields),
@@ -52,6 +53,24 @@ fn sequence() -> WorkflowFuture {
 }
 
 /// `sequence` after a change: its third step gets another argument.
+fn branches() -> WorkflowFuture {
+    workflow(async {
+        let branch = |n: u32| {
+            spawn(assume_durable(async move {
+                let one = step("branch", n).await;
+                trace(format!("branch {n}"));
+                sleep(u64::from(n) * 3).await;
+                step("branch again", one).await
+            }))
+        };
+        let (one, two, never) = (branch(1), branch(2), branch(3));
+        let beside = step("beside", 0).await;
+        let two = two.await;
+        drop(never);
+        format!("{beside}{two}{}", one.await)
+    })
+}
+
 fn shields() -> WorkflowFuture {
     workflow(async {
         let beside = async {

@@ -64,6 +64,8 @@ async fn main() -> Result<()> {
     {
         let outcome = runtime.client().cancel(name).by("you").await?;
         let done = outcome == CommandOutcome::Accepted;
+        // Its end says so, too.
+        let _cancelled = runtime.handle(remind, name).result().await;
         println!("{name}: {}", if done { "cancelled" } else { "it had ended already" });
     } else {
         start(&runtime).await?;

@@ -13,6 +13,7 @@ use workflow_runtime::{Result, Runtime, step, workflow};
 use crate::options::Options;
 use crate::ours::{blocking, fail, median, now, url};
 use crate::prefill;
+use crate::table::{Aim, Row};
 
 /// In its first life the last step of a run does not end.
 static FIRST_LIFE: AtomicBool = AtomicBool::new(false);
@@ -87,24 +88,34 @@ fn first_life(path: &Path, runs: u32, steps: u32) -> std::io::Result<()> {
     }
 }
 
-/// The second life: milliseconds from before `build` and from after it until
-/// the last steps run, and until nothing is open.
-fn second_life(path: &Path, runs: u32) -> (f64, f64, f64) {
+/// Milliseconds of a second life.
+struct Life {
+    /// From the call of `build` until the last steps run. A replay takes at
+    /// most that.
+    at_work: f64,
+    /// The same, from the end of `build`.
+    after_ready: f64,
+    /// From the call of `build` until nothing is open.
+    ended: f64,
+}
+
+fn second_life(path: &Path, runs: u32) -> Life {
     let before = REACHED.load(Ordering::SeqCst);
     blocking(async {
         let begun = now();
         let runtime = Runtime::builder(url(path)).build().await?;
         let ready = now();
         reached(before + runs).await;
-        let run = (begun.elapsed(), ready.elapsed());
+        let (at_work, after_ready) = (begun.elapsed(), ready.elapsed());
         let file = Connection::open(path)?;
-        while file.query_row("select count(*) from active", [], |row| row.get::<_, u32>(0))? > 0 {
+        let open = "select exists (select 1 from active)";
+        while file.query_row(open, [], |row| row.get::<_, bool>(0))? {
             pause().await;
         }
-        let all = begun.elapsed();
+        let ended = begun.elapsed();
         runtime.shutdown().await?;
         let ms = |time: Duration| time.as_secs_f64() * 1e3;
-        Ok((ms(run.0), ms(run.1), ms(all)))
+        Ok(Life { at_work: ms(at_work), after_ready: ms(after_ready), ended: ms(ended) })
     })
 }
 
@@ -113,35 +124,56 @@ async fn pause() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
+/// Both lives of so many runs, on a file of their own.
+fn lives(options: &Options, filled: Option<&Path>, runs: u32, steps: u32) -> std::io::Result<Life> {
+    let place = tempfile::tempdir_in(&options.folder)?;
+    let path = place.path().join("killed.db");
+    prefill::copy(filled, &path)?;
+    first_life(&path, runs, steps)?;
+    Ok(second_life(&path, runs))
+}
+
+/// The median of one figure.
+fn middle(lives: &[Life], of: fn(&Life) -> f64) -> f64 {
+    let mut figures: Vec<f64> = lives.iter().map(of).collect();
+    median(&mut figures)
+}
+
 pub(crate) fn measure(options: &Options, filled: Option<&Path>) -> std::io::Result<()> {
-    let (mut replays, mut waits, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..options.rounds.max(1) {
+    let (mut replays, mut recoveries) = (Vec::new(), Vec::new());
+    let (mut empty_replays, mut empty_recoveries) = (Vec::new(), Vec::new());
+    for round in 0..options.rounds {
         eprintln!("W4 round {}", round + 1);
-        let place = tempfile::tempdir_in(&options.folder)?;
-        let one = place.path().join("one.db");
-        prefill::copy(filled, &one)?;
-        first_life(&one, 1, STEPS)?;
-        let (_, ready, _) = second_life(&one, 1);
-        replays.push(ready);
-        let many = place.path().join("many.db");
-        prefill::copy(filled, &many)?;
-        first_life(&many, RUNS, 1)?;
-        let (begun, _, all) = second_life(&many, RUNS);
-        waits.push(begun);
-        ends.push(all);
+        if filled.is_some() {
+            empty_replays.push(lives(options, None, 1, STEPS)?);
+            empty_recoveries.push(lives(options, None, RUNS, 1)?);
+        }
+        replays.push(lives(options, filled, 1, STEPS)?);
+        recoveries.push(lives(options, filled, RUNS, 1)?);
     }
-    let met = |met: bool| if met { "met" } else { "MISSED" };
-    let (replay, end) = (median(&mut replays), median(&mut ends));
-    println!(
-        "W4       FULL    {STEPS} steps replayed, step {} runs {replay:.1} ms after ready (aim 10) {}",
-        STEPS + 1,
-        met(replay <= 10.0)
-    );
-    println!(
-        "W4       FULL    {RUNS} runs: all at work after {:.0} ms, ended after {end:.0} ms (aim \
-         1,000) {}",
-        median(&mut waits),
-        met(end <= 1_000.0)
-    );
+    let ready = middle(&replays, |life| life.after_ready);
+    Row {
+        name: "W4 replay",
+        sync: "FULL",
+        unit: "ms",
+        limit: None,
+        ours: middle(&replays, |life| life.at_work),
+        empty: filled.map(|_| middle(&empty_replays, |life| life.at_work)),
+        aim: Some(Aim::AtMost(10.0)),
+        note: format!("from build until step {} runs; {ready:.1} ms of it after build", STEPS + 1),
+    }
+    .print();
+    let at_work = middle(&recoveries, |life| life.at_work);
+    Row {
+        name: "W4 resume",
+        sync: "FULL",
+        unit: "ms",
+        limit: None,
+        ours: middle(&recoveries, |life| life.ended),
+        empty: filled.map(|_| middle(&empty_recoveries, |life| life.ended)),
+        aim: Some(Aim::AtMost(1_000.0)),
+        note: format!("from build until {RUNS} runs have ended; all at work after {at_work:.0} ms"),
+    }
+    .print();
     Ok(())
 }

@@ -13,17 +13,21 @@
 //! * W3: a workflow of one step on an idle system, from its start to its
 //!   awaited result, with a gap (`--gap-ms`) before each: milliseconds. An idle
 //!   disk is slower: the limit has the same gap.
-//! * W4: a process is killed. 1,000 steps of one run are replayed until step
-//!   1,001 runs; 5,000 runs go on and end. Milliseconds from `build`.
-//! * W5: memory of sleeping runs over idle, and how long they take to wake.
+//! * W4: a process is killed, and another goes on. Of one run with 1,000
+//!   finished steps, until step 1,001 runs; of 5,000 runs, until all have ended.
+//!   Milliseconds from the call of `build`.
+//! * W5: memory of `--sleepers` sleeping runs over idle. They are due
+//!   `--sleep-ms` after the first was started, all at once, and may take
+//!   `--wake-ms` to wake.
 //! * W6: one workflow of 1,000 steps under `join_all`: milliseconds.
 //!
 //! The limit is a group-commit loop over `rusqlite` and nothing else: no
 //! library, no replay, no check for conflicts, blind inserts. Absolute figures
-//! belong to the machine; the ratio is what can be compared.
+//! belong to the machine; the ratio is what can be compared. W4 and W5 have no
+//! limit.
 //!
 //! `--finished N` puts N finished runs into every file of ours before it is
-//! measured.
+//! measured; `× empty` is the ratio to a file without them.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it prints a table")]
 
@@ -34,11 +38,12 @@ mod options;
 mod ours;
 mod prefill;
 mod sleepers;
+mod table;
 
 use std::path::Path;
-use std::time::Duration;
 
 use options::Options;
+use table::{Aim, Row};
 
 /// How one workload is measured.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -71,13 +76,13 @@ impl Workload {
         }
     }
 
-    /// What was reached, and the aim under `FULL`.
-    fn judge(self, ours: f64, limit: f64) -> (String, bool) {
+    /// What is to be reached under `FULL`.
+    fn aim(self) -> Aim {
         match self {
-            Self::W1(_) => (format!("{:.2} of it (aim 0.40)", ours / limit), ours / limit >= 0.4),
-            Self::W2 => (format!("{:.2} × (aim 2.2)", ours / limit), ours / limit <= 2.2),
-            Self::W3 => (format!("{:.2} × (aim 2.0)", ours / limit), ours / limit <= 2.0),
-            Self::W6 => (format!("{:.2} × (aim 8 ms)", ours / limit), ours <= 8.0),
+            Self::W1(_) => Aim::OfLimit(0.4),
+            Self::W2 => Aim::TimesLimit(2.2),
+            Self::W3 => Aim::TimesLimit(2.0),
+            Self::W6 => Aim::AtMost(8.0),
         }
     }
 }
@@ -92,19 +97,16 @@ struct Figure {
 
 fn main() -> std::io::Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(("victim", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        return killed::victim(rest);
-    }
-    if let Some(("sleepers", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest))
-    {
-        return sleepers::child(rest);
+    if let Some((first, rest)) = args.split_first() {
+        match first.as_str() {
+            "victim" => return killed::victim(rest),
+            "sleepers" => return sleepers::child(rest),
+            _ => {}
+        }
     }
     let options = Options::read(&args);
     let filled = prefill::template(&options)?;
-    println!(
-        "{:<8} {:<7} {:>10} {:>10}  {:<22} CPU by thread, µs per workflow or step",
-        "", "sync", "limit", "ours", "ours to limit"
-    );
+    table::head(&options);
     for workload in Workload::ALL {
         if options.wants(&workload.name()[..2]) {
             for full in [true, false] {
@@ -127,37 +129,37 @@ fn measure(
     options: &Options,
     filled: Option<&Path>,
 ) -> std::io::Result<()> {
-    let seconds = Duration::from_secs(options.seconds);
-    let (mut limits, mut ours) = (Vec::new(), Vec::new());
-    // Interleaved: what the machine does to one it does to the other.
+    let (mut limits, mut ours, mut empty) = (Vec::new(), Vec::new(), Vec::new());
+    let (time, gap) = (options.time, options.gap);
+    // Interleaved: what the machine does to one it does to the others.
     for round in 0..options.rounds {
         eprintln!("{} full={full} round {}", workload.name(), round + 1);
         let place = tempfile::tempdir_in(&options.folder)?;
-        let (limit, mine) = (place.path().join("limit.db"), place.path().join("ours.db"));
-        limits.push(limit::measure(workload, &limit, full, seconds, options.gap));
-        prefill::copy(filled, &mine)?;
-        ours.push(ours::measure(workload, &mine, full, seconds, options.gap));
+        let bare = place.path().join("limit.db");
+        limits.push(limit::measure(workload, &bare, full, time, gap));
+        let on = |file: Option<&Path>| {
+            let path = place.path().join("ours.db");
+            prefill::copy(file, &path)?;
+            Ok::<_, std::io::Error>(ours::measure(workload, &path, full, time, gap))
+        };
+        if filled.is_some() {
+            empty.push(on(None)?.value);
+        }
+        ours.push(on(filled)?);
     }
-    limits.sort_by(f64::total_cmp);
     ours.sort_by(|a, b| a.value.total_cmp(&b.value));
-    let (limit, figure) = (limits[limits.len() / 2], &ours[ours.len() / 2]);
-    let (reached, met) = workload.judge(figure.value, limit);
-    // The aims are those of `FULL`.
-    let met = if !full {
-        ""
-    } else if met {
-        " met"
-    } else {
-        " MISSED"
-    };
-    let (name, sync) = (workload.name(), if full { "FULL" } else { "NORMAL" });
-    println!(
-        "{name:<8} {sync:<7} {limit:>10.1} {:>10.1}  {:<22} {} [{}]",
-        figure.value,
-        format!("{reached}{met}"),
-        figure.cpu.per(figure.units),
-        workload.unit(),
-    );
+    let figure = &ours[ours.len() / 2];
+    Row {
+        name: workload.name(),
+        sync: if full { "FULL" } else { "NORMAL" },
+        unit: workload.unit(),
+        limit: Some(ours::median(&mut limits)),
+        ours: figure.value,
+        empty: filled.map(|_| ours::median(&mut empty)),
+        aim: full.then(|| workload.aim()),
+        note: figure.cpu.per(figure.units),
+    }
+    .print();
     Ok(())
 }
 

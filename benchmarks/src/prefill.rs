@@ -15,11 +15,16 @@ pub(crate) fn template(options: &Options) -> std::io::Result<Option<PathBuf>> {
     let path = options.folder.join(format!("finished-{}.db", options.finished));
     if !path.exists() {
         eprintln!("{} finished runs are written to {}", options.finished, path.display());
+        // Under its name only when it is whole: it is used again.
+        let part = path.with_extension("part.db");
+        crate::clean(&part);
         blocking(async {
-            let runtime = workflow_runtime::Runtime::builder(url(&path)).build().await?;
+            let runtime = workflow_runtime::Runtime::builder(url(&part)).build().await?;
             Ok(runtime.shutdown().await?)
         });
-        fill(&path, options.finished).unwrap_or_else(|error| fail(&error.to_string()));
+        fill(&part, options.finished).unwrap_or_else(|error| fail(&error.to_string()));
+        std::fs::rename(&part, &path)?;
+        crate::clean(&part);
     }
     Ok(Some(path))
 }
@@ -61,7 +66,11 @@ fn fill(path: &Path, count: u64) -> rusqlite::Result<()> {
 pub(crate) fn copy(template: Option<&Path>, to: &Path) -> std::io::Result<()> {
     crate::clean(to);
     match template {
-        Some(template) => std::fs::copy(template, to).map(drop),
+        Some(template) => {
+            std::fs::copy(template, to)?;
+            // Or the copy is written to disk while something is measured.
+            std::fs::File::options().write(true).open(to)?.sync_all()
+        }
         None => Ok(()),
     }
 }

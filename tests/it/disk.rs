@@ -11,6 +11,7 @@ use workflow_tests::disk::{Disk, skip};
 use workflow_tests::{Ledger, Place, runtime};
 
 use crate::forms::loud;
+use crate::power::wait_until;
 use crate::steps::World;
 
 #[step]
@@ -26,16 +27,21 @@ async fn fills(bytes: usize) -> Result<usize> {
     Ok(one.len() + two.len())
 }
 
-fn builder(file: &Path, beside: &Place, world: &Arc<World>) -> Builder {
+/// A runtime of this binary on that file; its ledger stands elsewhere.
+pub(crate) fn builder(file: &Path, beside: &Place, world: &Arc<World>) -> Builder {
     let ledger = Ledger::open(&beside.path("ledger"));
     runtime(file).shared_state(Arc::clone(world)).state(ledger).shared_state(loud())
 }
 
-/// Takes all room that is left.
-fn ballast(path: &Path) {
+/// Takes all room but so many bytes.
+fn ballast(path: &Path, room: u64) {
     let mut file = File::create(path).unwrap();
     let block = vec![0; 64 << 10];
     while file.write_all(&block).is_ok() {}
+    let taken = file.metadata().unwrap().len();
+    file.set_len(taken - room).unwrap();
+    // What was given back can be used after that.
+    file.sync_all().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,18 +55,17 @@ async fn on_a_full_disk_workflows_wait_and_go_on_when_there_is_room() {
     let runtime = builder(&file, &place, &world).build().await.unwrap();
     let first = runtime.start(fills(10)).await.unwrap();
     assert_eq!(first.result().await.unwrap(), 20);
-    ballast(&disk.root().join("ballast"));
+    // For the starts, not for the results.
+    ballast(&disk.root().join("ballast"), 256 << 10);
     let starter = runtime.clone();
     let starting = tokio::spawn(async move {
         let runs = (0..20).map(|_| starter.start(fills(60_000)));
         futures::future::join_all(runs).await
     });
-    while world.bodies() < 4 {
-        tokio::task::yield_now().await;
-    }
-    // Room for some, perhaps; not for all.
+    wait_until("steps run", || world.bodies() > 2);
     tokio::task::spawn_blocking(|| pause(1_000)).await.unwrap();
     assert!(first.result().await.is_ok(), "reads go on");
+    assert!(world.bodies() < 42, "the disk was not full");
     std::fs::remove_file(disk.root().join("ballast")).unwrap();
     for run in starting.await.unwrap() {
         let run = run.unwrap();

@@ -16,6 +16,7 @@ mod deploy;
 mod disk;
 mod examples;
 mod forms;
+mod fsync;
 mod keeping;
 mod kill;
 mod lifecycle;

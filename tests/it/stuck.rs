@@ -93,7 +93,7 @@ async fn pause() {
 #[tokio::test]
 async fn a_start_whose_first_turn_does_not_return_is_refused() {
     let (place, world) = (Place::new(), Arc::<World>::default());
-    let builder = builder(&place, &world).workflow_threads(1).max_runs(1);
+    let builder = builder(&place, &world).workflow_threads(1);
     let runtime = builder.turn_limit(Duration::from_millis(300)).build().await.unwrap();
     let error = runtime.start(blocks_at_once()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);

@@ -11,7 +11,10 @@ use std::time::Duration;
 use sqlx::ConnectOptions as _;
 use sqlx::sqlite::SqliteConnectOptions;
 use workflow_runtime::testing::CrashPoint;
-use workflow_runtime::{Failure, Filter, Result, Runtime, Status, durable, step, workflow};
+use workflow_runtime::{
+    Durability, ErrorKind, Failure, Filter, Handle, Result, Runtime, Status, durable, step,
+    workflow,
+};
 use workflow_tests::{Ledger, runtime, served};
 
 /// Which life of the database this process is: its writer number.
@@ -124,6 +127,9 @@ async fn main() -> Result<()> {
             }
         };
     }
+    if rest.first().is_some_and(|word| word == "process-crash") {
+        builder = builder.durability(Durability::ProcessCrash);
+    }
     let builder = builder.park_after(Duration::from_millis(3));
     let runtime = builder.probation(Duration::from_millis(30)).build().await?;
     let known = LIFE.set(writer(database).await?);
@@ -200,8 +206,7 @@ async fn start_without_end(runtime: &Runtime) -> Result<()> {
         let runtime = runtime.clone();
         tokio::spawn(async move {
             for number in 0.. {
-                let call = served::doubled(number).id(format!("{lane}-{number}"));
-                let run = runtime.start(call).await?;
+                let run = accepted(&runtime, lane, number).await?;
                 println!("start {}", run.id());
                 run.result().await?;
                 println!("end {}", run.id());
@@ -213,6 +218,21 @@ async fn start_without_end(runtime: &Runtime) -> Result<()> {
         starter.await??;
     }
     Ok(())
+}
+
+/// Starts until the start is accepted: on a sick disk it may be that no run
+/// number can be reserved.
+async fn accepted(runtime: &Runtime, lane: u32, number: u32) -> Result<Handle<u32>> {
+    loop {
+        let call = served::doubled(number).id(format!("{lane}-{number}"));
+        match runtime.start(call).await {
+            Ok(run) => return Ok(run),
+            Err(error) if error.kind() == ErrorKind::Unavailable => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            Err(error) => return Err(Failure::from(error)),
+        }
+    }
 }
 
 /// Kilobytes of this process in memory.

@@ -110,3 +110,25 @@ async fn the_views_tell_people_what_is_there() {
     let step: (String, String) = step.unwrap();
     assert_eq!(step, ("step".to_owned(), "walk".to_owned()));
 }
+
+#[tokio::test]
+async fn a_full_database_takes_the_same_items_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, beside) = open(&folder).await;
+    store.commit(&[start(1)]).await.unwrap();
+    // No page more, as on a disk that is full.
+    let full = |connection: &mut Connection| {
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        connection.query_row(&format!("pragma max_page_count = {pages}"), [], |_| Ok(()))
+    };
+    store.0.write(full).unwrap();
+    let mut large = row(1, "walk");
+    large.events[0].payload = Some("x".repeat(1 << 20).into());
+    let error = store.commit(std::slice::from_ref(&large)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("full"), "{error}");
+    let rows = beside.query_row("select count(*) from history", [], |row| row.get::<_, i64>(0));
+    assert_eq!(rows.unwrap(), 0, "half of it went in");
+    // The connection is another now, without the limit.
+    assert_eq!(store.commit(&[large]).await.unwrap(), [Answer::Committed]);
+}

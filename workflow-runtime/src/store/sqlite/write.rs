@@ -1,6 +1,8 @@
 //! Commits a batch: one transaction, statement by statement, and each item's
 //! answer as it goes in.
 
+use std::sync::LazyLock;
+
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, params};
 
 use super::refusal;
@@ -188,13 +190,12 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     let is_cancelled = item.events.iter().any(|event| event.kind == EventKind::Cancelled);
     // Cancelled before it ended, and it does not know yet.
     let not_ended = item.end.is_some() && is_asked && !is_cancelled;
-    let last = item.events.len() - 1;
-    for (n, event) in item.events.iter().enumerate() {
-        if !insert(batch, item, event, !(not_ended && n == last))? {
-            // Only the first can be there: the others came with it.
-            return refuse(batch, item, first);
-        }
+    let rest = item.events.get(1..).unwrap_or_default();
+    if !insert(batch, item, first, !(not_ended && rest.is_empty()))? {
+        return refuse(batch, item, first);
     }
+    // The others are not there: they would have come with the first.
+    insert_rest(batch, item, rest, not_ended)?;
     for call in &item.settled {
         settle(batch)?.execute([run, i64::from(call.0)])?;
     }
@@ -217,6 +218,57 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
         unblock(batch)?.execute([run])?;
     }
     Ok(Answer::Committed)
+}
+
+/// Rows of one statement, where an item has many: each statement has its price.
+const ROWS: usize = 16;
+
+/// Inserts the rows after the first. `not_ended`: the last is not delivered.
+fn insert_rest(
+    batch: &mut Batch<'_>,
+    item: &Item,
+    rest: &[Event],
+    not_ended: bool,
+) -> rusqlite::Result<()> {
+    static TEXT: LazyLock<String> = LazyLock::new(|| {
+        let one = include_str!("../../../sql/commit/append.sql");
+        let row = "(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        one.replace(row, &vec!["(?, ?, ?, ?, ?, ?, ?, ?, ?)"; ROWS].join(", "))
+    });
+    let is_large = |event: &Event| event.payload.as_ref().is_some_and(|text| text.len() > BLOB);
+    // The last one goes by itself where it is not like the others.
+    let many = if not_ended { rest.len().saturating_sub(1) } else { rest.len() };
+    let (mut at, connection) = (0, batch.connection);
+    while many - at >= ROWS && !rest[at..at + ROWS].iter().any(is_large) {
+        let mut statement = connection.prepare_cached(&TEXT)?;
+        for (n, event) in (0..).zip(&rest[at..at + ROWS]) {
+            bind(&mut statement, n * 9, item, event)?;
+        }
+        statement.raw_execute()?;
+        at += ROWS;
+    }
+    for (n, event) in rest.iter().enumerate().skip(at) {
+        insert(batch, item, event, !(not_ended && n + 1 == rest.len()))?;
+    }
+    Ok(())
+}
+
+/// Binds a row's nine columns after the first `before` parameters.
+fn bind(
+    statement: &mut CachedStatement<'_>,
+    before: usize,
+    item: &Item,
+    event: &Event,
+) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(before + 1, item.run.0)?;
+    statement.raw_bind_parameter(before + 2, event.seq)?;
+    statement.raw_bind_parameter(before + 3, event.kind.as_str())?;
+    statement.raw_bind_parameter(before + 4, event.call.map(|call| call.0))?;
+    statement.raw_bind_parameter(before + 5, &*event.name)?;
+    statement.raw_bind_parameter(before + 6, event.payload.as_deref())?;
+    statement.raw_bind_parameter(before + 7, event.decided.as_deref())?;
+    statement.raw_bind_parameter(before + 8, event.writer.0)?;
+    statement.raw_bind_parameter(before + 9, event.at.as_millis())
 }
 
 /// Inserts a row; false: its place is taken.

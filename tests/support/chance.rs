@@ -5,7 +5,7 @@
 pub struct Chance(u64);
 
 impl Chance {
-    /// With the seed in that environment variable, or another each day; prints
+    /// With the seed in that environment variable, or always the same; prints
     /// it.
     ///
     /// # Panics

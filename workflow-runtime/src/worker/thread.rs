@@ -27,7 +27,7 @@ use crate::turn::Fault;
 /// The clock is read again after so long while a timer runs: it may jump.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// In a long round so many items and launches are sent together.
-const ENOUGH: usize = 64;
+const ENOUGH: usize = 32;
 
 pub(super) struct WorkflowThread {
     pub(super) shared: Arc<Shared>,

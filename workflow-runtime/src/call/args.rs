@@ -8,7 +8,7 @@ use crate::codec::{Unstorable, push_element};
 /// How one argument is stored.
 pub struct Arg<T> {
     name: &'static str,
-    encode: fn(&T, &mut String) -> Result<(), Unstorable>,
+    encode: fn(&T, &mut Vec<u8>) -> Result<(), Unstorable>,
     decode: fn(&str) -> Result<T, serde_json::Error>,
 }
 
@@ -30,7 +30,7 @@ pub const fn arg<T: Storable>(name: &'static str) -> Arg<T> {
 }
 
 impl<T> Arg<T> {
-    fn put(&self, value: &T, list: &mut String) -> Result<(), String> {
+    fn put(&self, value: &T, list: &mut Vec<u8>) -> Result<(), String> {
         (self.encode)(value, list).map_err(|error| bad_argument(self.name, &error))
     }
 
@@ -59,6 +59,18 @@ pub trait ArgsCodec<A>: Sync {
     fn decode(&self, text: &str) -> Result<A, String>;
 }
 
+/// A list in the making. Most fit.
+fn begin() -> Vec<u8> {
+    let mut list = Vec::with_capacity(128);
+    list.push(b'[');
+    list
+}
+
+fn end(mut list: Vec<u8>) -> Result<String, String> {
+    list.push(b']');
+    String::from_utf8(list).map_err(|error| error.to_string())
+}
+
 fn elements(text: &str, count: usize) -> Result<Vec<&RawValue>, String> {
     let list: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if list.len() > count {
@@ -80,14 +92,18 @@ impl ArgsCodec<()> for () {
 
 impl<A> ArgsCodec<A> for (Arg<A>,) {
     fn encode(&self, a: &A) -> Result<String, String> {
-        let mut list = String::from("[");
+        let mut list = begin();
         self.0.put(a, &mut list)?;
-        list.push(']');
-        Ok(list)
+        end(list)
     }
 
     fn decode(&self, text: &str) -> Result<A, String> {
-        self.0.take(elements(text, 1)?.into_iter())
+        // As it was written; anything else is read element by element.
+        let one = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        match one.map(self.0.decode) {
+            Some(Ok(value)) => Ok(value),
+            _ => self.0.take(elements(text, 1)?.into_iter()),
+        }
     }
 }
 
@@ -95,10 +111,9 @@ macro_rules! codecs {
     ($(($count:literal: $($name:ident $n:tt)*))*) => {$(
         impl<$($name),*> ArgsCodec<($($name),*)> for ($(Arg<$name>),*) {
             fn encode(&self, args: &($($name),*)) -> Result<String, String> {
-                let mut list = String::from("[");
+                let mut list = begin();
                 $(self.$n.put(&args.$n, &mut list)?;)*
-                list.push(']');
-                Ok(list)
+                end(list)
             }
 
             fn decode(&self, text: &str) -> Result<($($name),*), String> {

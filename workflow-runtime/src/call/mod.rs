@@ -27,7 +27,8 @@ use crate::codec::{Unstorable, fingerprint, within};
 use crate::error::{Failure, FailureKind};
 use crate::model::{RetryPolicy, StepOutcome};
 use crate::turn::{
-    CallSpec, Fault, Place, Polled, Table, Target, drop_call, poll_call, set_fault, with_table,
+    CallSpec, Fault, Overrides, Place, Polled, Table, Target, drop_call, poll_call, set_fault,
+    with_table,
 };
 use crate::workflow::DurableFuture;
 
@@ -177,8 +178,10 @@ fn spec<D: Step>(
 ) -> impl FnOnce(&Table) -> CallSpec + use<D> {
     let definition = D::definition();
     let Options { retry, timeout, .. } = *options;
+    let says = retry.is_some() || timeout.is_some();
+    let overrides = says.then(|| Box::new(Overrides { retry, timeout }));
     move |_| CallSpec {
-        target: Target::Step { definition: Some(definition), retry, timeout },
+        target: Target::Step { definition: Some(definition), overrides },
         name: definition.named.name,
         was: definition.named.was,
         hash: fingerprint(&args),
@@ -260,7 +263,7 @@ impl<D: Step> Future for Call<D> {
             Place::Made { .. } | Place::Done => {
                 // Made before: no spec is asked for.
                 let (options, at) = (Options::default(), self.at);
-                poll_call(&mut self.place, cx, spec::<D>("".into(), &options, at))
+                poll_call(&mut self.place, cx, spec::<D>(Arc::default(), &options, at))
             }
         };
         match polled {

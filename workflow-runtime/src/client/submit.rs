@@ -63,7 +63,7 @@ impl Starts for Submitter {
         let NewRun { run, workflow, id, args, meta, accepted } = new;
         let seed = i64::from_ne_bytes(uuid::Uuid::new_v4().as_u64_pair().0.to_ne_bytes());
         let mut item = Item::new(run, self.writer);
-        item.start = Some(Start {
+        item.start = Some(Box::new(Start {
             workflow: workflow.into(),
             id,
             args,
@@ -72,7 +72,7 @@ impl Starts for Submitter {
             meta,
             queued: true,
             at: self.clock.now(),
-        });
+        }));
         self.inbox
             .push(Envelope { item, from: accepted })
             .map_err(|_| Error::new(ErrorKind::ShutDown, "the client was closed"))

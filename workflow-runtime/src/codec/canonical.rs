@@ -15,73 +15,92 @@ pub(crate) fn canonical(json: &str) -> Cow<'_, str> {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len());
-    let rest = value(json, &mut out);
-    out.push_str(rest);
+    value(json, &mut out, &mut Vec::new());
     Cow::Owned(out)
 }
 
-/// Writes the value that `json` begins with; returns what follows it.
-fn value<'a>(json: &'a str, out: &mut String) -> &'a str {
+/// The members of objects in hand, those of the innermost last: each key, and
+/// its value as it stands.
+type Members<'a> = Vec<(&'a str, &'a str)>;
+
+/// Writes `json`, which is one value.
+fn value<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>) {
     match json.as_bytes().first() {
-        Some(b'{') => object(json, out),
-        Some(b'[') => list(json, out),
-        _ => {
-            let (scalar, rest) = json.split_at(scalar_len(json));
-            out.push_str(scalar);
-            rest
-        }
+        Some(b'{') => object(json, out, members),
+        Some(b'[') => list(json, out, members),
+        _ => out.push_str(json),
     }
 }
 
-fn list<'a>(json: &'a str, out: &mut String) -> &'a str {
+fn list<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>) {
     out.push('[');
-    let mut rest = &json[1..];
-    while let Some(byte) = rest.as_bytes().first() {
-        match byte {
-            b']' => {
-                out.push(']');
-                return &rest[1..];
-            }
-            b',' => {
-                out.push(',');
-                rest = &rest[1..];
-            }
-            _ => rest = value(rest, out),
-        }
-    }
-    rest
-}
-
-fn object<'a>(json: &'a str, out: &mut String) -> &'a str {
-    let mut members: Vec<(&'a str, String)> = Vec::new();
-    let mut rest = &json[1..];
-    while let Some(byte) = rest.as_bytes().first() {
-        match byte {
-            b'}' => {
-                rest = &rest[1..];
-                break;
-            }
-            b'"' => {
-                let (key, after) = rest.split_at(scalar_len(rest));
-                let mut member = String::new();
-                rest = value(after.strip_prefix(':').unwrap_or(after), &mut member);
-                members.push((key, member));
-            }
-            _ => rest = &rest[1..],
-        }
-    }
-    members.sort_by_key(|(key, _)| *key);
-    out.push('{');
-    for (n, (key, member)) in members.iter().enumerate() {
-        if n > 0 {
+    let mut rest = inside(json);
+    while !rest.is_empty() {
+        let (element, after) = rest.split_at(value_len(rest));
+        value(element, out, members);
+        rest = after.strip_prefix(',').unwrap_or(after);
+        if rest.len() < after.len() {
             out.push(',');
         }
+    }
+    out.push(']');
+}
+
+fn object<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>) {
+    let first = members.len();
+    let mut rest = inside(json);
+    while !rest.is_empty() {
+        let (key, after) = rest.split_at(value_len(rest));
+        let after = after.strip_prefix(':').unwrap_or(after);
+        let (member, after) = after.split_at(value_len(after));
+        members.push((key, member));
+        rest = after.strip_prefix(',').unwrap_or(after);
+    }
+    if let Some(own) = members.get_mut(first..) {
+        own.sort_by_key(|(key, _)| *key);
+    }
+    out.push('{');
+    for at in first..members.len() {
+        if at > first {
+            out.push(',');
+        }
+        let Some((key, member)) = members.get(at).copied() else { break };
         out.push_str(key);
         out.push(':');
-        out.push_str(member);
+        value(member, out, members);
     }
     out.push('}');
-    rest
+    members.truncate(first);
+}
+
+/// What stands between the brackets of a list or object.
+fn inside(json: &str) -> &str {
+    let inside = json.get(1..json.len().saturating_sub(1));
+    inside.unwrap_or_default()
+}
+
+/// Length of the value that `json` begins with; at least 1, if there is one.
+fn value_len(json: &str) -> usize {
+    if !json.starts_with(['{', '[']) {
+        return scalar_len(json);
+    }
+    let (mut at, mut depth) = (0, 0_u32);
+    while let Some(byte) = json.as_bytes().get(at) {
+        match byte {
+            b'"' => {
+                at += scalar_len(json.get(at..).unwrap_or_default());
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        at += 1;
+        if depth == 0 {
+            return at;
+        }
+    }
+    json.len()
 }
 
 /// Length of the string, number or word that `json` begins with; at least 1.

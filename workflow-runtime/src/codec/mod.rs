@@ -59,14 +59,11 @@ pub(crate) fn untagged<'a>(tag: &str, text: &'a str) -> Option<&'a str> {
 }
 
 /// Appends `value` to a JSON list in the making.
-pub(crate) fn push_element<T: Serialize>(list: &mut String, value: &T) -> Result<(), Unstorable> {
-    let text =
-        serde_json::to_string(value).map_err(|error| Unstorable::Unencodable(error.to_string()))?;
+pub(crate) fn push_element<T: Serialize>(list: &mut Vec<u8>, value: &T) -> Result<(), Unstorable> {
     if list.len() > 1 {
-        list.push(',');
+        list.push(b',');
     }
-    list.push_str(&text);
-    Ok(())
+    serde_json::to_writer(list, value).map_err(|error| Unstorable::Unencodable(error.to_string()))
 }
 
 pub(crate) fn decode<T: DeserializeOwned>(text: &str) -> Result<T, String> {

@@ -12,7 +12,7 @@ pub(crate) struct Item {
     pub(crate) run: RunId,
     pub(crate) writer: WriterId,
     /// Creates the run. Refused if its workflow id is taken.
-    pub(crate) start: Option<Start>,
+    pub(crate) start: Option<Box<Start>>,
     /// Consecutive rows. Refused if the row before the first is missing or the
     /// first is there from another writer.
     pub(crate) events: Vec<Event>,
@@ -25,7 +25,7 @@ pub(crate) struct Item {
     /// The run leaves memory and is due again then.
     pub(crate) park: Option<Timestamp>,
     /// The run is set aside.
-    pub(crate) block: Option<Block>,
+    pub(crate) block: Option<Box<Block>>,
     /// What set it aside before is over.
     pub(crate) unblock: bool,
     /// It got further than when it was claimed: it is suspected no more.
@@ -130,7 +130,7 @@ pub(crate) struct AttemptRecord {
 impl AttemptRecord {
     pub(crate) fn new(call: CallId) -> Self {
         let retry_at = Timestamp::default();
-        Self { call, failed: 0, error: "".into(), retry_at, detail: None }
+        Self { call, failed: 0, error: Arc::default(), retry_at, detail: None }
     }
 }
 

@@ -2,6 +2,7 @@
 //! exactly that long: moved in, moved out, no lock.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::Fault;
@@ -89,7 +90,7 @@ fn poll_slot(table: &mut Table, call: CallId, cx: &mut Context<'_>) -> Poll<Step
     let Some(slot) = table.slot_mut(call) else { return Poll::Pending };
     match std::mem::replace(&mut slot.state, SlotState::Taken) {
         SlotState::Ready(outcome) => {
-            slot.spec.args = "".into();
+            slot.spec.args = Arc::default();
             Poll::Ready(outcome)
         }
         SlotState::Waiting(mut waker) => {

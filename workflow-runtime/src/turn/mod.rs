@@ -22,4 +22,4 @@ pub(crate) use branches::BranchFuture;
 pub(crate) use current::{Place, Polled, drop_call, poll_call, set_fault, with_table};
 pub(crate) use fault::Fault;
 pub(crate) use scope::{ScopeId, Standing};
-pub(crate) use table::{CallSpec, RunInfo, Table, Target};
+pub(crate) use table::{CallSpec, Overrides, RunInfo, Table, Target};

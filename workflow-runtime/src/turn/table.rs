@@ -4,6 +4,7 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
@@ -49,12 +50,19 @@ pub(crate) enum Target {
     Step {
         /// None only in the engine's own tests.
         definition: Option<&'static StepDefinition>,
-        retry: Option<RetryPolicy>,
-        timeout: Option<std::time::Duration>,
+        /// What the call says otherwise.
+        overrides: Option<Box<Overrides>>,
     },
     Timer {
         due: Timestamp,
     },
+}
+
+/// What a call of a step says otherwise than its definition.
+#[derive(Clone, Debug)]
+pub(crate) struct Overrides {
+    pub(crate) retry: Option<RetryPolicy>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl CallSpec {
@@ -101,7 +109,8 @@ pub(crate) struct Table {
     pub(super) was_cancelled: bool,
     /// Branches that were spawned in this poll.
     pub(crate) spawned: Vec<BranchFuture>,
-    chance: Option<ChaCha8Rng>,
+    /// Boxed: it is large, and most runs need none.
+    chance: Option<Box<ChaCha8Rng>>,
 }
 
 impl Table {
@@ -144,7 +153,7 @@ impl Table {
             let mut key = [0; 32];
             key[..8].copy_from_slice(&info.seed.to_le_bytes());
             key[8..16].copy_from_slice(&info.run.0.to_le_bytes());
-            ChaCha8Rng::from_seed(key)
+            Box::new(ChaCha8Rng::from_seed(key))
         });
         chance.fill_bytes(bytes);
     }

@@ -16,19 +16,21 @@ impl WorkflowThread {
     pub(super) fn launch(&mut self, ticket: Ticket, run: &mut Run, calls: Vec<CallId>) {
         for call in calls {
             let Some(spec) = run.actor.call(call) else { continue };
-            let (definition, retry, timeout) = match spec.target {
+            let (definition, overrides) = match &spec.target {
                 Target::Timer { due } => {
-                    run.timers.insert(call, due);
+                    run.timers.insert(call, *due);
                     continue;
                 }
-                Target::Step { definition: Some(definition), retry, timeout } => {
-                    (definition, retry, timeout)
+                Target::Step { definition: Some(definition), overrides } => {
+                    (*definition, overrides.as_deref())
                 }
                 Target::Step { definition: None, .. } => continue,
             };
             let record = run.records.get(&call);
             let due = record.map_or(self.now, |record| record.retry_at);
             let once = definition.at_most_once;
+            let retry = overrides.and_then(|overrides| overrides.retry);
+            let timeout = overrides.and_then(|overrides| overrides.timeout);
             let step = Step {
                 definition,
                 args: Arc::clone(&spec.args),
@@ -37,7 +39,7 @@ impl WorkflowThread {
                 attempt: record.map_or(1, |record| record.failed.saturating_add(1)),
                 state: if once { StepState::Recording } else { StepState::BackOff(due) },
             };
-            run.steps.insert(call, step);
+            run.steps.insert(call, Box::new(step));
             if once && !self.adopted.contains_key(&(ticket.run, call)) {
                 // Begun, the store knows, before it begins.
                 let intent = AttemptRecord::new(call);

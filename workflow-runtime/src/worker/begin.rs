@@ -17,6 +17,16 @@ impl WorkflowThread {
         Identity { writer: self.shared.parts.writer, build, workflow: workflow.into() }
     }
 
+    /// Runs that are started share theirs.
+    fn shared_identity(&mut self, workflow: &'static str) -> Arc<Identity> {
+        if let Some(known) = self.identities.get(workflow) {
+            return Arc::clone(known);
+        }
+        let new = Arc::new(self.identity(workflow));
+        self.identities.insert(workflow, Arc::clone(&new));
+        new
+    }
+
     fn info(&self, run: RunId, id: Arc<str>, seed: i64, meta: Option<Arc<str>>) -> RunInfo {
         let settings = &self.shared.parts.settings;
         let (payload_limit, history_limit) = (settings.limits.payload, settings.max_history);
@@ -45,7 +55,7 @@ impl WorkflowThread {
             return;
         }
         let seed = i64::from_ne_bytes(self.chance.next_u64().to_ne_bytes());
-        let (info, identity) = (self.info(run, id, seed, meta), self.identity(workflow));
+        let (info, identity) = (self.info(run, id, seed, meta), self.shared_identity(workflow));
         let has_slot = self.shared.run_slots.take(1) == 1;
         self.lane().state().asked.insert(run, accepted);
         let actor = if has_slot {

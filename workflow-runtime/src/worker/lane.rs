@@ -65,11 +65,14 @@ impl Lane {
         self.beat.fetch_add(1, Ordering::Release);
     }
 
-    /// A turn of the thread of that generation returned.
-    pub(super) fn end_turn(&self, generation: u64) {
-        if let Some(_current) = self.of(generation) {
+    /// A turn of the thread of that generation returned. False: it was
+    /// replaced.
+    pub(super) fn end_turn(&self, generation: u64) -> bool {
+        let current = self.of(generation);
+        if current.is_some() {
             self.beat.fetch_add(1, Ordering::Release);
         }
+        current.is_some()
     }
 
     /// Changes with every turn; and whose turn runs now.

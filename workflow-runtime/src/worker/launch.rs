@@ -2,7 +2,7 @@
 //! once, and only those that are pending get a task of their own.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -203,7 +203,7 @@ async fn attempt(launch: Launch, state: Arc<State>, limits: Limits) -> StepRun {
         id = %launch.context.workflow_id,
         attempt = launch.context.attempt
     );
-    let failure = match caught(Box::pin(run(launch, state, limits).instrument(span))).await {
+    let failure = match caught(run(launch, state, limits).instrument(span)).await {
         Ok(Ok(run)) => return run,
         Ok(Err(failure)) => failure,
         Err(panic) => {
@@ -240,17 +240,16 @@ async fn bounded<T>(timeout: Option<Duration>, body: impl Future<Output = T>) ->
 }
 
 /// Polls a future; a panic is a value, and so is one of its `Drop`.
-async fn caught<F: Future>(body: Pin<Box<F>>) -> Result<F::Output, panics::Panic> {
-    let mut body = Some(body);
+async fn caught<F: Future>(body: F) -> Result<F::Output, panics::Panic> {
+    let mut body = pin!(Some(body));
     poll_fn(|cx| {
-        let Some(running) = body.as_mut() else { return Poll::Pending };
-        match panics::catch(|| running.as_mut().poll(cx)) {
+        let Some(running) = body.as_mut().as_pin_mut() else { return Poll::Pending };
+        match panics::catch(|| running.poll(cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(output)) => Poll::Ready(Ok(output)),
             Err(panic) => {
-                let unwound = body.take();
                 // Its locals are dropped already; a second panic says no more.
-                let _second = panics::catch(|| drop(unwound));
+                let _second = panics::catch(|| body.set(None));
                 Poll::Ready(Err(panic))
             }
         }

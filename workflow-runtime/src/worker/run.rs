@@ -16,7 +16,8 @@ pub(super) struct Run {
     pub(super) actor: Actor,
     pub(super) seed: i64,
     /// Steps that were begun and have no result yet.
-    pub(super) steps: BTreeMap<CallId, Step>,
+    /// Boxed: a node of the map is large, and made and freed with every step.
+    pub(super) steps: BTreeMap<CallId, Box<Step>>,
     pub(super) timers: BTreeMap<CallId, Timestamp>,
     /// What the store knows of attempts of steps that have no result yet.
     pub(super) records: BTreeMap<CallId, AttemptRecord>,
@@ -134,7 +135,8 @@ impl Run {
 
     fn abort(&mut self, call: CallId, stopper: &Stopper) {
         self.timers.remove(&call);
-        if let Some(Step { state: StepState::Running(running), .. }) = self.steps.remove(&call) {
+        let Some(step) = self.steps.remove(&call) else { return };
+        if let StepState::Running(running) = step.state {
             stopper.stop(running);
         }
     }

@@ -22,7 +22,7 @@ use crate::inbox::Inbox;
 use crate::model::{CallId, RunId, StepRun, StoredRun};
 use crate::step::Heart;
 use crate::store::Envelope;
-use crate::turn::Fault;
+use crate::turn::{Fault, Identity};
 
 /// The clock is read again after so long while a timer runs: it may jump.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -54,6 +54,8 @@ pub(super) struct WorkflowThread {
     pub(super) unsent: usize,
     /// Which thread of its lane it is.
     pub(super) generation: u64,
+    /// By workflow.
+    pub(super) identities: BTreeMap<&'static str, Arc<Identity>>,
     /// Attempts that the thread before it launched.
     pub(super) adopted: BTreeMap<(RunId, CallId), Adopted>,
 }
@@ -99,6 +101,7 @@ impl WorkflowThread {
             draining: false,
             generation: 0,
             unsent: 0,
+            identities: BTreeMap::new(),
             adopted: BTreeMap::new(),
         }
     }
@@ -186,10 +189,18 @@ impl WorkflowThread {
 
     /// Where the run is: it may have come into another slot since.
     pub(super) fn found(&self, ticket: Ticket) -> Ticket {
+        if self.is_at(ticket) {
+            return ticket;
+        }
         match self.held.get(&ticket.run) {
             Some(slot) => Ticket { slot: *slot, ..ticket },
             None => ticket,
         }
+    }
+
+    fn is_at(&self, ticket: Ticket) -> bool {
+        let run = self.runs.get(ticket.slot).and_then(Option::as_deref);
+        run.is_some_and(|run| run.actor.run() == ticket.run)
     }
 
     fn handle(&mut self, message: Message) {
@@ -227,7 +238,7 @@ impl WorkflowThread {
             }
             Message::Answers(answers) => {
                 for (ticket, answer) in answers {
-                    if self.held.contains_key(&ticket.run) {
+                    if self.is_at(ticket) || self.held.contains_key(&ticket.run) {
                         self.with(ticket, |thread, run| thread.answered(ticket, run, answer));
                         self.send_some();
                     } else {
@@ -276,8 +287,7 @@ impl WorkflowThread {
         self.lane().begin_turn(ticket.run);
         // Values of users are dropped on the way, and may panic.
         let stays = crate::panics::catch(|| body(self, &mut run));
-        self.lane().end_turn(self.generation);
-        if self.lane().of(self.generation).is_none() {
+        if !self.lane().end_turn(self.generation) {
             return;
         }
         let stays = stays.unwrap_or_else(|panic| {

@@ -106,7 +106,7 @@ async fn a_blocked_run_is_free_again_when_it_is_retried(store: Arc<dyn Store>) {
     commit_one(&*store, start(1, "one")).await;
     assert_eq!(give(&*store, 1, CommandKind::Retry).await, Commanded::Idle);
     let mut item = Item::new(RunId(1), ME);
-    item.block = Some(Block { build: "v1".into(), report: "{}".into(), at: at(2_000) });
+    item.block = Some(Box::new(Block { build: "v1".into(), report: "{}".into(), at: at(2_000) }));
     commit_one(&*store, item).await;
     // A cancellation waits until its code can go on.
     give(&*store, 1, CommandKind::Cancel).await;

@@ -110,7 +110,7 @@ impl Tables {
         let not_ended = item.end.is_some() && item.start.is_none() && self.is_asked_otherwise(item);
         if let Some(start) = &item.start {
             self.ids.insert(Arc::clone(&start.id), run);
-            self.runs.insert(run, Run { start: start.clone(), end: None });
+            self.runs.insert(run, Run { start: (**start).clone(), end: None });
             let owner = (!start.queued).then_some(writer);
             self.active.insert(run, Active { owner, due: start.at, claims: 0 });
         }
@@ -147,7 +147,7 @@ impl Tables {
             self.blocked.retain(|(blocked, _), _| *blocked != run);
         }
         if let Some(block) = &item.block {
-            self.blocked.insert((run, Arc::clone(&block.build)), block.clone());
+            self.blocked.insert((run, Arc::clone(&block.build)), (**block).clone());
         }
         let asked = self.is_asked(run);
         let Some(active) = self.active.get_mut(&run) else { return };

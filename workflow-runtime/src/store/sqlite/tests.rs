@@ -7,7 +7,7 @@ fn start(run: i64) -> Item {
     let mut item = Item::new(RunId(run), WriterId(1));
     let at = Timestamp::from_millis(1);
     let (id, args) = (run.to_string().into(), "[]".into());
-    item.start = Some(Start {
+    item.start = Some(Box::new(Start {
         workflow: "w".into(),
         id,
         args,
@@ -16,7 +16,7 @@ fn start(run: i64) -> Item {
         meta: None,
         queued: false,
         at,
-    });
+    }));
     item
 }
 

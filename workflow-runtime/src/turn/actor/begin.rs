@@ -13,25 +13,27 @@ impl Actor {
     /// A new run that waits until somebody claims it.
     pub(crate) fn queued(
         info: RunInfo,
-        identity: Identity,
+        identity: impl Into<Arc<Identity>>,
         args: Arc<str>,
         now: Timestamp,
     ) -> Self {
+        let identity = identity.into();
         let start = Start { queued: true, ..new_start(&info, &identity, args, now) };
         let mut actor = Self::new(info, identity, None);
         actor.last = now;
-        actor.next.start = Some(start);
+        actor.next.start = Some(Box::new(start));
         actor
     }
 
     /// A new run: its first turn runs before its start is durable.
     pub(crate) fn start(
         info: RunInfo,
-        identity: Identity,
+        identity: impl Into<Arc<Identity>>,
         args: Arc<str>,
         begun: Result<WorkflowFuture, Fault>,
         now: Timestamp,
     ) -> Self {
+        let identity = identity.into();
         let start = new_start(&info, &identity, args, now);
         let (future, fault) = match begun {
             Ok(future) => (Some(future), None),
@@ -39,7 +41,7 @@ impl Actor {
         };
         let mut actor = Self::new(info, identity, future);
         actor.last = now;
-        actor.next.start = Some(start);
+        actor.next.start = Some(Box::new(start));
         let turn = match (fault, actor.instance.as_mut()) {
             (None, Some(instance)) => instance.turn(now),
             (fault, _) => Err(fault.unwrap_or(Fault::Gone)),
@@ -62,7 +64,7 @@ impl Actor {
     /// The actor is blocked if this code cannot go on with it.
     pub(crate) fn recover(
         info: RunInfo,
-        identity: Identity,
+        identity: impl Into<Arc<Identity>>,
         stored: &StoredRun,
         begun: Result<WorkflowFuture, Fault>,
         now: Timestamp,
@@ -71,7 +73,7 @@ impl Actor {
             Ok(future) => (Some(future), None),
             Err(fault) => (None, Some(fault)),
         };
-        let mut actor = Self::new(info, identity, future);
+        let mut actor = Self::new(info, identity.into(), future);
         actor.suspected = stored.record.open.as_ref().is_some_and(|open| open.claims > 0);
         actor.last = stored.record.created;
         actor.next_seq = stored.history.last().map_or(1, |event| event.seq.saturating_add(1));
@@ -90,8 +92,13 @@ impl Actor {
     }
 
     /// Sets a stored run aside without running it.
-    pub(crate) fn aside(info: RunInfo, identity: Identity, fault: &Fault, now: Timestamp) -> Self {
-        let mut actor = Self::new(info, identity, None);
+    pub(crate) fn aside(
+        info: RunInfo,
+        identity: impl Into<Arc<Identity>>,
+        fault: &Fault,
+        now: Timestamp,
+    ) -> Self {
+        let mut actor = Self::new(info, identity.into(), None);
         actor.block(fault, now);
         actor
     }

@@ -110,6 +110,10 @@ impl Actor {
         let (seq, writer) = (self.next_seq, self.identity.writer);
         self.next_seq += 1;
         self.last = at;
+        if self.next.events.is_empty() {
+            // Mostly it stays the only one.
+            self.next.events.reserve_exact(1);
+        }
         self.next.events.push(Event { seq, kind, call, name, payload, decided, writer, at });
         self.next.progress |= std::mem::take(&mut self.suspected);
         self.check_length(seq, at);
@@ -142,8 +146,9 @@ impl Actor {
         if let Some(instance) = &self.instance {
             let slots = instance.slots(turn.created.clone());
             for (slot, call) in slots.iter().zip(turn.created.clone()) {
-                decided.push(if decided.is_empty() { '[' } else { ',' });
                 let (call, spec) = (CallId(call), &slot.spec);
+                decided.reserve(DECISION + spec.name.len() + spec.args.len());
+                decided.push(if decided.is_empty() { '[' } else { ',' });
                 let args = Args { text: &spec.args, hash: spec.hash };
                 Decision::write(&mut decided, call, spec.kind(), spec.name, args);
                 if instance.is_waiting(call) {
@@ -168,17 +173,21 @@ impl Actor {
     }
 
     pub(super) fn block(&mut self, fault: &Fault, at: Timestamp) {
-        let Identity { build, workflow, .. } = &self.identity;
+        let Identity { build, workflow, .. } = &*self.identity;
         let report = fault.report(workflow, &self.id, build, at);
         tracing::error!(workflow = %workflow, id = %self.id, "{report}");
         let build = Arc::clone(build);
-        self.next.block = Some(Block { build, report: report.to_json().into(), at });
+        let report = report.to_json().into();
+        self.next.block = Some(Box::new(Block { build, report, at }));
         self.next.unblock = false;
         self.instance = None;
         self.blocked = true;
         self.made.clear();
     }
 }
+
+/// Bytes of a decision beside its name and its arguments.
+const DECISION: usize = 72;
 
 /// What most turns decide; shared, because it is so often.
 fn nothing_decided() -> Arc<str> {

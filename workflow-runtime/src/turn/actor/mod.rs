@@ -66,7 +66,7 @@ pub(crate) struct Actor {
     run: RunId,
     id: Arc<str>,
     meta: Option<Arc<str>>,
-    identity: Identity,
+    identity: Arc<Identity>,
     /// None once the run is blocked or ended.
     instance: Option<Instance>,
     /// The seq of the next row.
@@ -116,7 +116,7 @@ struct Row {
 }
 
 impl Actor {
-    fn new(info: RunInfo, identity: Identity, future: Option<WorkflowFuture>) -> Self {
+    fn new(info: RunInfo, identity: Arc<Identity>, future: Option<WorkflowFuture>) -> Self {
         let (run, id, history_limit) = (info.run, Arc::clone(&info.id), info.history_limit);
         let next = Item::new(run, identity.writer);
         Self {

@@ -64,7 +64,7 @@ impl Future for TestCall {
         let Self { place, name, args, timer_ms, at } = &mut *self;
         let spec = |table: &Table| CallSpec {
             target: match timer_ms {
-                None => Target::Step { definition: None, retry: None, timeout: None },
+                None => Target::Step { definition: None, overrides: None },
                 Some(ms) => {
                     Target::Timer { due: table.now() + std::time::Duration::from_millis(*ms) }
                 }

@@ -1,6 +1,4 @@
 -- Whether the first row of an item has its place: only after its predecessor, only in an open run.
--- Asked by itself: an insert that reads its own table copies what it reads first. And whether
--- somebody asked for something that is not in the history yet.
+-- Asked by itself: an insert that reads its own table copies what it reads first.
 select exists (select 1 from active where run = ?1)
-       and (?2 = 1 or exists (select 1 from history where run = ?1 and seq = ?2 - 1)),
-       exists (select 1 from commands where run = ?1 and done = 0)
+       and (?2 = 1 or exists (select 1 from history where run = ?1 and seq = ?2 - 1))

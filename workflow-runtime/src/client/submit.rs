@@ -11,7 +11,9 @@ use crate::clock::{Clock, within};
 use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::model::{Answer, Item, Start, WriterId};
-use crate::store::{Accepted, Committer, Endings, Envelope, NewRun, Starts, Store, tell_ends};
+use crate::store::{
+    Accepted, Committer, Endings, Envelope, NewRun, Reply, Starts, Store, tell_ends,
+};
 
 /// How often is asked whether another process wrote.
 const GLANCE: Duration = Duration::from_millis(25);
@@ -95,7 +97,8 @@ impl Drop for Submitter {
     }
 }
 
-fn tell((accepted, answer): (Told, Answer)) {
+fn tell(reply: Reply<Told>) {
+    let Reply { from: accepted, answer, .. } = reply;
     let told = match answer {
         Answer::Taken(run) => Ok(Accepted::Taken(run)),
         Answer::Refused(reason) => {

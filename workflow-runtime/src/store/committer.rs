@@ -27,6 +27,15 @@ pub(crate) struct Envelope<T> {
     pub(crate) from: T,
 }
 
+/// What became of an item.
+pub(crate) struct Reply<T> {
+    pub(crate) from: T,
+    pub(crate) answer: Answer,
+    /// To be dropped where it was made: it costs less there, and the committer
+    /// has more to do than anybody.
+    pub(crate) item: Item,
+}
+
 /// Commits what is put into its inbox.
 pub(crate) struct Committer<T> {
     pub(crate) store: Arc<dyn Store>,
@@ -38,7 +47,7 @@ pub(crate) struct Committer<T> {
 impl<T> Committer<T> {
     /// Runs until the inbox is closed and empty. Gives the answers of each
     /// batch to `deliver`.
-    pub(crate) async fn run(self, mut deliver: impl FnMut(Vec<(T, Answer)>)) {
+    pub(crate) async fn run(self, mut deliver: impl FnMut(Vec<Reply<T>>)) {
         let mut queue = Vec::new();
         while self.inbox.take_async(&mut queue).await {
             let mut rest = std::mem::take(&mut queue);
@@ -47,7 +56,9 @@ impl<T> Committer<T> {
                 let (items, from): (Vec<_>, Vec<_>) =
                     rest.into_iter().map(|envelope| (envelope.item, envelope.from)).unzip();
                 let Some(answers) = self.commit(&items).await else { return };
-                deliver(from.into_iter().zip(answers).collect());
+                let replies = from.into_iter().zip(answers).zip(items);
+                let reply = |((from, answer), item)| Reply { from, answer, item };
+                deliver(replies.map(reply).collect());
                 rest = later;
             }
         }

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub(crate) use committer::{Committer, Envelope};
+pub(crate) use committer::{Committer, Envelope, Reply};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use disturbed::{Disturbance, Disturbed};
 pub(crate) use endings::{Ending, Endings, tell_ends};

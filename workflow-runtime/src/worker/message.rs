@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::run::Running;
-use crate::model::{Answer, CallId, Command, RunId, StepRun, StoredRun};
-use crate::store::{Damage, NewRun};
+use crate::model::{CallId, Command, RunId, StepRun, StoredRun};
+use crate::store::{Damage, NewRun, Reply};
 
 /// A run in a thread's memory. The slot finds it; the number tells whether it
 /// is still the same run.
@@ -36,7 +36,7 @@ pub(super) enum Message {
     /// Somebody asked something of a run.
     Command(RunId, Command),
     /// What became of items.
-    Answers(Vec<(Ticket, Answer)>),
+    Answers(Vec<Reply<Ticket>>),
     /// Start nothing more; tell when nothing runs.
     Drain(oneshot::Sender<()>),
 }

@@ -255,9 +255,9 @@ async fn commits(shared: &Shared) {
     let inboxes = &shared.threads;
     let answers = committer.run(|answers| {
         let mut by_thread: Vec<Vec<_>> = inboxes.iter().map(|_| Vec::new()).collect();
-        for (ticket, answer) in answers {
-            if let Some(list) = by_thread.get_mut(ticket.thread) {
-                list.push((ticket, answer));
+        for reply in answers {
+            if let Some(list) = by_thread.get_mut(reply.from.thread) {
+                list.push(reply);
             }
         }
         for ((inbox, lane), answers) in inboxes.iter().zip(&shared.lanes).zip(by_thread) {

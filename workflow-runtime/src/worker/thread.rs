@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 use crate::inbox::Inbox;
 use crate::model::{CallId, RunId, StepRun, StoredRun};
 use crate::step::Heart;
-use crate::store::Envelope;
+use crate::store::{Envelope, Reply};
 use crate::turn::{Fault, Identity};
 
 /// The clock is read again after so long while a timer runs: it may jump.
@@ -237,7 +237,7 @@ impl WorkflowThread {
                 }
             }
             Message::Answers(answers) => {
-                for (ticket, answer) in answers {
+                for Reply { from: ticket, answer, item: _written } in answers {
                     if self.is_at(ticket) || self.held.contains_key(&ticket.run) {
                         self.with(ticket, |thread, run| thread.answered(ticket, run, answer));
                         self.send_some();

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, params};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, Row, params};
 
 use super::refusal;
 use crate::clock::Timestamp;
@@ -29,6 +29,8 @@ statements! {
     start "commit/start"
     activate "commit/activate"
     place "commit/place"
+    asked "commit/asked"
+    rare "commit/rare"
     append "commit/append"
     blob "commit/blob"
     settle "commit/settle"
@@ -51,6 +53,16 @@ statements! {
 struct Batch<'c> {
     connection: &'c Connection,
     statements: Statements<'c>,
+    rare: Rare,
+}
+
+/// What most databases have none of: asked once for all items.
+#[derive(Clone, Copy, Default)]
+struct Rare {
+    /// Commands that are not in a history yet.
+    commands: bool,
+    /// What is known of attempts.
+    attempts: bool,
 }
 
 impl<'c> Batch<'c> {
@@ -76,8 +88,7 @@ const BLOB: usize = 16 << 10;
 ///
 /// Unknown what became of them. The connection may be in a transaction.
 pub(super) fn commit(connection: &Connection, items: &[Item]) -> rusqlite::Result<Vec<Answer>> {
-    execute(connection, "begin immediate")?;
-    let mut batch = Batch { connection, statements: Statements::default() };
+    let mut batch = begin(connection)?;
     let applied: rusqlite::Result<Vec<_>> =
         items.iter().map(|item| apply(&mut batch, item)).collect();
     let answers = match applied {
@@ -85,12 +96,21 @@ pub(super) fn commit(connection: &Connection, items: &[Item]) -> rusqlite::Resul
         Err(error) => {
             fault_of_an_item(error)?;
             roll_back(connection);
-            execute(connection, "begin immediate")?;
+            batch = begin(connection)?;
             items.iter().map(|item| apply_alone(&mut batch, item)).collect::<Result<_, _>>()?
         }
     };
     execute(connection, "commit")?;
     Ok(answers)
+}
+
+fn begin(connection: &Connection) -> rusqlite::Result<Batch<'_>> {
+    execute(connection, "begin immediate")?;
+    let statements = Statements::default();
+    let mut batch = Batch { connection, statements, rare: Rare::default() };
+    let found = |row: &Row<'_>| Ok(Rare { commands: row.get(0)?, attempts: row.get(1)? });
+    batch.rare = rare(&mut batch)?.query_row([], found)?;
+    Ok(batch)
 }
 
 fn execute(connection: &Connection, text: &str) -> rusqlite::Result<()> {
@@ -181,12 +201,11 @@ fn apply_start(batch: &mut Batch<'_>, item: &Item, new: &Start) -> rusqlite::Res
 /// An item of a run's history.
 fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::Result<Answer> {
     let run = item.run.0;
-    let asked = [run, i64::from(first.seq)];
-    let (has_place, is_asked): (bool, bool) =
-        place(batch)?.query_row(asked, |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let has_place: bool = place(batch)?.query_row([run, i64::from(first.seq)], |row| row.get(0))?;
     if !has_place {
         return refuse(batch, item, first);
     }
+    let is_asked = batch.rare.commands && asked(batch)?.query_row([run], |row| row.get(0))?;
     let is_cancelled = item.events.iter().any(|event| event.kind == EventKind::Cancelled);
     // Cancelled before it ended, and it does not know yet.
     let not_ended = item.end.is_some() && is_asked && !is_cancelled;
@@ -213,7 +232,9 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     let output = &*ended.output;
     end(batch)?.execute(params![run, ended.how.code(), output, ended.at.as_millis()])?;
     leave(batch)?.execute([run])?;
-    forget(batch)?.execute([run])?;
+    if batch.rare.attempts {
+        forget(batch)?.execute([run])?;
+    }
     if item.unblock {
         unblock(batch)?.execute([run])?;
     }
@@ -344,6 +365,7 @@ fn apply_rest(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
 
 fn attempts(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<()> {
     for record in &item.attempts {
+        batch.rare.attempts = true;
         attempt(batch)?.execute(params![
             item.run.0,
             record.call.0,

@@ -47,6 +47,8 @@ impl WorkflowThread {
                 run.actor.record(intent);
             } else {
                 self.attempt(ticket, run, call);
+                // Of many, the first may begin.
+                self.send_some();
             }
         }
     }

@@ -40,3 +40,10 @@ pub(super) enum Message {
     /// Start nothing more; tell when nothing runs.
     Drain(oneshot::Sender<()>),
 }
+
+impl Message {
+    /// Whether it is the end of an attempt in that run.
+    pub(super) fn is_end_in(&self, run: RunId) -> bool {
+        matches!(self, Self::Ended(ticket, ..) if ticket.run == run)
+    }
+}

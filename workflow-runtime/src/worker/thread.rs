@@ -28,6 +28,8 @@ use crate::turn::{Fault, Identity};
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// In a long round so many items and launches are sent together.
 const ENOUGH: usize = 32;
+/// So many results of one run make an item, also where more follow.
+const MANY: usize = 128;
 
 pub(super) struct WorkflowThread {
     pub(super) shared: Arc<Shared>,
@@ -52,6 +54,9 @@ pub(super) struct WorkflowThread {
     pub(super) draining: bool,
     /// Items and launches that are not sent yet.
     pub(super) unsent: usize,
+    /// A run that has something to be written, after so many turns one after the
+    /// other.
+    held_back: Option<(Ticket, usize)>,
     /// Which thread of its lane it is.
     pub(super) generation: u64,
     /// By workflow.
@@ -101,6 +106,7 @@ impl WorkflowThread {
             draining: false,
             generation: 0,
             unsent: 0,
+            held_back: None,
             identities: BTreeMap::new(),
             adopted: BTreeMap::new(),
         }
@@ -154,6 +160,7 @@ impl WorkflowThread {
         loop {
             // Its own statement: the lock is not held while it is handled.
             let message = lane.of(generation)?.messages.pop_front();
+            self.flush_held_back(message.as_ref());
             let Some(message) = message else { break };
             self.handle(message);
             self.send_some();
@@ -180,7 +187,7 @@ impl WorkflowThread {
     }
 
     /// In a long round the committer and the steps need not wait for its end.
-    fn send_some(&mut self) {
+    pub(super) fn send_some(&mut self) {
         if self.unsent >= ENOUGH {
             // Replaced: the round ends by itself.
             let _replaced = self.send();
@@ -296,12 +303,7 @@ impl WorkflowThread {
             false
         });
         if stays {
-            if let Some(item) = run.actor.flush() {
-                self.unsent += 1;
-                if let Some(mut state) = self.lane().of(self.generation) {
-                    state.items.push(Envelope { item, from: ticket });
-                }
-            }
+            self.flush(ticket, &mut run);
             self.set_alarm(ticket.slot, &mut run);
             self.runs[ticket.slot] = Some(run);
         } else {
@@ -319,6 +321,33 @@ impl WorkflowThread {
             if let Err(panic) = crate::panics::catch(|| drop(run)) {
                 tracing::error!("a value of a run {panic} while it was dropped");
             }
+        }
+    }
+
+    /// What the run wants written is sent next; or held back where more of the
+    /// run follows at once, so that one item has all of it.
+    fn flush(&mut self, ticket: Ticket, run: &mut Run) {
+        let Some(mut state) = self.shared.lanes[self.index].of(self.generation) else { return };
+        let count = match self.held_back {
+            Some((before, count)) if before.run == ticket.run => count + 1,
+            _ => 1,
+        };
+        let follows = state.messages.front().is_some_and(|next| next.is_end_in(ticket.run));
+        self.held_back = (follows && count < MANY).then_some((ticket, count));
+        if self.held_back.is_none()
+            && let Some(item) = run.actor.flush()
+        {
+            state.items.push(Envelope { item, from: ticket });
+            self.unsent += 1;
+        }
+    }
+
+    /// Nothing is held back if `next` is of another run.
+    fn flush_held_back(&mut self, next: Option<&Message>) {
+        if let Some((ticket, _)) = self.held_back
+            && !next.is_some_and(|next| next.is_end_in(ticket.run))
+        {
+            self.with(ticket, |_, _| true);
         }
     }
 

@@ -1,7 +1,6 @@
 //! The store in one SQLite file: embedded, durable, one owner. Other processes
 //! may open it beside the owner, as clients.
 
-mod checkpoint;
 mod control;
 mod list;
 mod open;
@@ -26,7 +25,6 @@ use crate::model::{
     Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
     RunSummary, WriterId,
 };
-use checkpoint::Checkpointer;
 use owner::Owner;
 
 macro_rules! sql {
@@ -52,7 +50,6 @@ struct Inner {
     options: SqliteOptions,
     writer: Mutex<Writer>,
     readers: Mutex<Vec<Connection>>,
-    checkpointer: Checkpointer,
     /// Reads at one time.
     reading: Semaphore,
     closed: AtomicBool,
@@ -92,7 +89,6 @@ impl SqliteStore {
                 options,
                 writer: Mutex::new(writer),
                 readers: Mutex::default(),
-                checkpointer: Checkpointer::default(),
                 reading: Semaphore::new(READERS),
                 closed: AtomicBool::new(false),
                 owner: Mutex::new(owner),
@@ -214,14 +210,7 @@ impl Store for SqliteStore {
     /// Blocks its thread for as long as the disk takes: a hop to another thread
     /// and back would cost every commit.
     async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
-        let (answers, is_due) = self.0.write(|connection| {
-            let answers = write::commit(connection, items)?;
-            Ok((answers, checkpoint::is_due(connection)))
-        })?;
-        if is_due {
-            self.0.begin_checkpoint();
-        }
-        Ok(answers)
+        self.0.write(|connection| write::commit(connection, items))
     }
 
     async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {
@@ -379,7 +368,6 @@ impl Inner {
         self.closed.store(true, Ordering::Release);
         self.reading.close();
         lock(&self.readers).clear();
-        self.end_checkpoints();
         if let Some(connection) = writer.connection.take()
             && let Err((_, error)) = connection.close()
         {

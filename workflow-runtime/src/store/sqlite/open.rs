@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
-use super::{SqliteOptions, checkpoint, unavailable};
+use super::{SqliteOptions, unavailable};
 use crate::error::{Error, ErrorKind};
 
 /// Each script brings the schema one version further.
@@ -26,9 +26,8 @@ pub(super) fn writer(of: &SqliteOptions) -> Result<Connection, Error> {
     let synchronous = if of.full { "full" } else { "normal" };
     let settings = format!(
         "pragma busy_timeout = {}; pragma journal_mode = wal; pragma synchronous = {synchronous}; \
-         pragma cache_size = -16384; pragma wal_autocheckpoint = {}; {COMMON}",
-        BUSY.as_millis(),
-        checkpoint::MOST
+         pragma cache_size = -16384; {COMMON}",
+        BUSY.as_millis()
     );
     prepare(&connection, &settings).map_err(|error| cannot_open(&of.path, error))?;
     Ok(connection)

@@ -106,6 +106,11 @@ impl<T> Inbox<T> {
         !(into.is_empty() && state.closed)
     }
 
+    /// Moves what is there into `into`, which is empty.
+    pub(crate) fn take_now(&self, into: &mut Vec<T>) {
+        std::mem::swap(&mut self.state().queue, into);
+    }
+
     /// Like [`take`](Self::take), for a task.
     pub(crate) async fn take_async(&self, into: &mut Vec<T>) -> bool {
         loop {
@@ -137,6 +142,10 @@ mod tests {
         let mut taken = Vec::new();
         assert!(inbox.take(&mut taken, None));
         assert_eq!(taken, [1, 2, 3]);
+        taken.clear();
+        inbox.push(4).unwrap();
+        inbox.take_now(&mut taken);
+        assert_eq!(taken, [4]);
         taken.clear();
         assert!(inbox.take(&mut taken, Some(Duration::ZERO)) && taken.is_empty());
     }

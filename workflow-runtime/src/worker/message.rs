@@ -42,6 +42,10 @@ pub(super) enum Message {
 }
 
 impl Message {
+    pub(super) fn is_answer(&self) -> bool {
+        matches!(self, Self::Answers(_))
+    }
+
     /// Whether it is the end of an attempt in that run.
     pub(super) fn is_end_in(&self, run: RunId) -> bool {
         matches!(self, Self::Ended(ticket, ..) if ticket.run == run)

@@ -4,7 +4,7 @@
 //! A round: take all messages, run the turns, push all items to the committer,
 //! then launch steps.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ use crate::turn::{Fault, Identity};
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
 /// In a long round so many items and launches are sent together.
 const ENOUGH: usize = 32;
+/// After so many messages it is looked whether answers have come meanwhile.
+const LOOK: usize = 64;
 /// So many results of one run make an item, also where more follow.
 const MANY: usize = 128;
 
@@ -157,6 +159,7 @@ impl WorkflowThread {
         let (shared, generation) = (Arc::clone(&self.shared), self.generation);
         let lane = &shared.lanes[self.index];
         lane.of(generation)?.messages.extend(messages.drain(..));
+        let mut handled = 0;
         loop {
             // Its own statement: the lock is not held while it is handled.
             let message = lane.of(generation)?.messages.pop_front();
@@ -164,10 +167,30 @@ impl WorkflowThread {
             let Some(message) = message else { break };
             self.handle(message);
             self.send_some();
+            handled += 1;
+            if handled % LOOK == 0 {
+                self.look(messages)?;
+            }
         }
         self.ring_alarms();
         self.send()?;
         self.tell_if_drained();
+        Some(())
+    }
+
+    /// In a long round answers come first: what a run wants written next waits
+    /// for them, and the committer has nothing else to do.
+    fn look(&self, messages: &mut Vec<Message>) -> Option<()> {
+        self.shared.threads[self.index].take_now(messages);
+        let mut state = self.lane().of(self.generation)?;
+        let mut answers = VecDeque::new();
+        for message in messages.drain(..) {
+            let to = if message.is_answer() { &mut answers } else { &mut state.messages };
+            to.push_back(message);
+        }
+        while let Some(answer) = answers.pop_back() {
+            state.messages.push_front(answer);
+        }
         Some(())
     }
 

@@ -63,6 +63,11 @@ impl<T> Inbox<T> {
         open
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state().queue.is_empty()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.state().closed
     }

@@ -8,6 +8,7 @@ use std::sync::Once;
 
 thread_local! {
     static CATCHING: Cell<bool> = const { Cell::new(false) };
+    static SILENT: Cell<bool> = const { Cell::new(false) };
     static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
@@ -43,9 +44,17 @@ pub(crate) fn install() {
                 let kept = PLACE.try_with(|kept| kept.replace(place));
                 drop(kept);
             }
-            previous(info);
+            if !SILENT.try_with(Cell::get).unwrap_or(false) {
+                previous(info);
+            }
         }));
     });
+}
+
+/// Panics on this thread are not printed any more, or are again.
+#[cfg(feature = "testing")]
+pub(crate) fn silence(silent: bool) {
+    SILENT.set(silent);
 }
 
 /// Runs `body`; a panic is a value.

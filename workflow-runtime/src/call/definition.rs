@@ -125,6 +125,25 @@ pub fn run_step<D: Step>(
     Ok(Box::pin(async move { record::<D>(&body.await, limits) }))
 }
 
+/// An attempt that is answered in place of its body.
+#[cfg(feature = "testing")]
+pub(crate) fn mock_step<D: Step>(
+    args: &str,
+    limits: Limits,
+    answer: impl FnOnce(D::Args) -> D::Return + Send + 'static,
+) -> StepFuture {
+    let args = args.to_owned();
+    Box::pin(async move {
+        match D::args().decode(&args) {
+            Ok(args) => record::<D>(&answer(args), limits),
+            Err(error) => {
+                let message = format!("`{}` cannot read its arguments: {error}", D::NAME);
+                fail_step::<D>(Failure::of_kind(FailureKind::Unstorable, message), limits)
+            }
+        }
+    })
+}
+
 /// Records an attempt that gave no value of its own.
 #[must_use]
 pub fn fail_step<D: Step>(failure: Failure, limits: Limits) -> StepRun {

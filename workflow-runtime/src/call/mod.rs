@@ -17,6 +17,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use args::{Arg, ArgsCodec, arg};
+#[cfg(feature = "testing")]
+pub(crate) use definition::mock_step;
 pub use definition::{Definer, Definition, Step, StepBody, Workflow, WorkflowBody};
 pub use definition::{begin_workflow, fail_step, run_step};
 pub use direct::Direct;

@@ -26,6 +26,8 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     /// No worker of this process has the store, too.
     pub(crate) alone: bool,
+    /// No other process has the store: nothing has to be looked for.
+    pub(crate) sole: bool,
     /// For ids.
     pub(crate) chance: Mutex<ChaCha8Rng>,
 }
@@ -48,6 +50,38 @@ impl Inner {
         Starting(Box::pin(
             async move { client.start_encoded::<W>(id, args?, check_meta(&meta)?).await },
         ))
+    }
+
+    /// Starts a run as often as it takes to know that it is there. `id`: for
+    /// calls without one.
+    #[cfg(feature = "testing")]
+    pub(crate) async fn start_until_known<W>(
+        self: &Arc<Self>,
+        call: Call<W>,
+        id: impl FnOnce() -> String,
+    ) -> Result<Handle<OkOf<W>, ErrOf<W>>, Error>
+    where
+        W: Workflow,
+        W::Return: Outcome,
+    {
+        let (args, options) = call.into_parts();
+        let meta = check_meta(&options.meta)?;
+        let id = options.id.unwrap_or_else(|| id().into());
+        let args = match args {
+            Some(args) => self.encode::<W>(&args)?,
+            None => {
+                let message = "a call that was awaited cannot be started";
+                return Err(Error::new(ErrorKind::Configuration, message));
+            }
+        };
+        let mut tries = 0;
+        loop {
+            let (id, args) = (Some(Arc::clone(&id)), Arc::clone(&args));
+            match self.start_encoded::<W>(id, args, meta.clone()).await {
+                Err(error) if error.kind() == ErrorKind::ShutDown && tries < 100 => tries += 1,
+                known => return known,
+            }
+        }
     }
 
     fn encode<W: Workflow>(&self, args: &W::Args) -> Result<Arc<str>, Error> {

@@ -74,7 +74,11 @@ async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
     let mut look = LOOK;
     loop {
         if let Some(ending) = &ending {
-            match within(look, ending.wait()).await {
+            let waited = match handle.is_sole() {
+                true => Some(ending.wait().await),
+                false => within(look, ending.wait()).await,
+            };
+            match waited {
                 Some(Some(end)) => return Ok(end),
                 Some(None) => {
                     let id = handle.id();

@@ -76,6 +76,7 @@ impl Builder {
             turn_limit: TURN_LIMIT,
             keep_completed: Some(KEEP_COMPLETED),
             build: default_build().into(),
+            sole: false,
         };
         Self {
             url,
@@ -281,6 +282,7 @@ impl Builder {
             limits,
             clock: clock_of,
             alone: false,
+            sole: false,
             chance,
         };
         Ok(Runtime {
@@ -322,7 +324,17 @@ impl Builder {
         let starts = Submitter::start(&store, &endings, Arc::clone(&clock), writer)?;
         let numbers = Numbers::new(Arc::clone(&store));
         let chance = Mutex::new(chance::stream());
-        let inner = Inner { store, endings, starts, numbers, limits, clock, alone: true, chance };
+        let inner = Inner {
+            store,
+            endings,
+            starts,
+            numbers,
+            limits,
+            clock,
+            alone: true,
+            sole: false,
+            chance,
+        };
         Ok(Client { inner: Arc::new(inner) })
     }
 

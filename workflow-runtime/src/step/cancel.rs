@@ -23,6 +23,11 @@ impl Cancel {
         self.told.notify_waiters();
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_fired(&self) -> bool {
+        self.fired.load(Ordering::Acquire)
+    }
+
     /// Whether the step asked to be told.
     pub(crate) fn is_watched(&self) -> bool {
         self.watched.load(Ordering::Acquire)

@@ -48,9 +48,13 @@ pub fn attempt() -> u32 {
 #[must_use]
 #[track_caller]
 pub fn idempotency_key() -> String {
+    key_of(&current("idempotency_key"))
+}
+
+pub(crate) fn key_of(context: &StepContext) -> String {
     use std::fmt::Write as _;
 
-    let StepContext { run, seed, call, .. } = current("idempotency_key");
+    let StepContext { run, seed, call, .. } = context;
     let digest = Sha256::digest(format!("{seed}:{run}:{call}"));
     digest.iter().take(16).fold(String::with_capacity(32), |mut key, byte| {
         let written = write!(key, "{byte:02x}");

@@ -70,4 +70,4 @@ macro_rules! decorate {
         }
     };
 }
-pub(super) use decorate;
+pub(crate) use decorate;

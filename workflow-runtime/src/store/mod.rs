@@ -6,7 +6,7 @@
 mod committer;
 #[cfg(test)]
 mod conformance;
-mod decorate;
+pub(crate) mod decorate;
 #[cfg(any(test, feature = "testing"))]
 mod disturbed;
 mod endings;

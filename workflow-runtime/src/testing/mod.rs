@@ -1,37 +1,35 @@
-//! Crash points, for tests of what is built on this crate. Feature `testing`.
+//! The test kit: workflows in virtual time, with mocks, crashes and every order
+//! of events. Feature `testing`. [The guide](crate::docs::testing).
+//!
+//! It is the production engine on the memory store. Time moves by itself when
+//! nothing else can run.
 
-use std::sync::Arc;
+mod act;
+mod calls;
+mod crash;
+mod drive;
+mod explore;
+mod external;
+mod gate;
+mod golden;
+mod mock;
+mod plan;
+#[cfg(feature = "proptest")]
+mod property;
+mod report;
+mod sim;
+mod tasks;
+mod verify;
+mod world;
 
-use crate::error::Error;
-use crate::store::{Disturbance, Disturbed, Store};
-
-/// Where a process ends, as `kill -9` would end it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum CrashPoint {
-    /// When the commit of that number, from 1, is about to be made: what it
-    /// holds is not durable.
-    BeforeCommit(u64),
-    /// When the commit of that number, from 1, is made and nobody knows yet.
-    AfterCommit(u64),
-}
-
-pub(crate) fn crashing(inner: Arc<dyn Store>, point: CrashPoint) -> Arc<dyn Store> {
-    Disturbed::around(inner, point)
-}
-
-impl Disturbance for CrashPoint {
-    fn before_commit(&self, number: u64) -> Result<(), Error> {
-        if *self == Self::BeforeCommit(number) {
-            std::process::abort();
-        }
-        Ok(())
-    }
-
-    fn after_commit(&self, number: u64) -> Result<(), Error> {
-        if *self == Self::AfterCommit(number) {
-            std::process::abort();
-        }
-        Ok(())
-    }
-}
+pub use calls::StepCall;
+pub use crash::CrashPoint;
+pub(crate) use crash::crashing;
+pub use explore::{Config, Schedules, Verdict, check};
+pub use external::{External, Lost};
+pub use golden::{Recorded, replay_file};
+pub use mock::{Spy, StepFault};
+pub use plan::{Fault, Plan};
+#[cfg(feature = "proptest")]
+pub use property::{plans, simulate};
+pub use sim::{Point, Sim};

@@ -34,9 +34,17 @@ enum Cause {
     Removed(String),
     Reordered,
     Arguments(String),
-    Replaced { was: String, is: String },
+    Replaced {
+        was: String,
+        is: String,
+    },
     ReturnedEarly,
     NotAwaited,
+    #[cfg(feature = "testing")]
+    OtherResult {
+        was: String,
+        is: Option<String>,
+    },
 }
 
 /// Checks that `now`, the calls that the turn of event `seq` made, are those
@@ -82,6 +90,14 @@ pub(super) fn not_awaited(seq: u32, event: &str) -> Box<Mismatch> {
 pub(super) fn returned_early(seq: u32, event: &str) -> Box<Mismatch> {
     let cause = Cause::ReturnedEarly;
     Box::new(Mismatch { seq, event: event.to_owned(), lines: Vec::new(), cause })
+}
+
+/// The workflow made the same calls and returns something else, or nothing.
+#[cfg(feature = "testing")]
+pub(super) fn other_result(seq: u32, was: &str, is: Option<&str>) -> Box<Mismatch> {
+    let cut = |text| cut(text, 4 * SHOWN).to_string();
+    let cause = Cause::OtherResult { was: cut(was), is: is.map(cut) };
+    Box::new(Mismatch { seq, event: "the last".to_owned(), lines: Vec::new(), cause })
 }
 
 fn is_same(recorded: &Decision, now: &CallSpec) -> bool {
@@ -187,6 +203,15 @@ impl fmt::Display for Cause {
             )?,
             Self::ReturnedEarly => {
                 f.write_str("the workflow returns here; when this was recorded it went on")?;
+            }
+            #[cfg(feature = "testing")]
+            Self::OtherResult { was, is } => {
+                let is = is.as_deref().unwrap_or("nothing");
+                return write!(
+                    f,
+                    "the result depends on something that is not in the history: a static, a \
+                     hash map, a clock or chance. It was {was}, and a replay gives {is}"
+                );
             }
             Self::NotAwaited => {
                 f.write_str("the call is dropped by now; when this was recorded it was awaited")?;

@@ -66,6 +66,14 @@ impl Fault {
         Blocked::new(self.kind(), text, build, at)
     }
 
+    /// What is wrong, without a run.
+    #[cfg(feature = "testing")]
+    pub(crate) fn explain(&self) -> String {
+        let mut text = String::new();
+        self.describe(&mut text);
+        text
+    }
+
     fn describe(&self, text: &mut String) {
         let written = match self {
             Self::Mismatch(mismatch) => write!(text, "{mismatch}"),

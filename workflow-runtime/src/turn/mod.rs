@@ -21,5 +21,7 @@ pub(crate) use actor::{Actor, Effects, Fate, Identity};
 pub(crate) use branches::BranchFuture;
 pub(crate) use current::{Place, Polled, drop_call, poll_call, set_fault, with_table};
 pub(crate) use fault::Fault;
+#[cfg(feature = "testing")]
+pub(crate) use replay::verify;
 pub(crate) use scope::{ScopeId, Standing};
 pub(crate) use table::{CallSpec, Overrides, RunInfo, Table, Target};

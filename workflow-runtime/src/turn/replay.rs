@@ -5,8 +5,15 @@ use std::collections::VecDeque;
 use super::Fault;
 use super::compare::{compare, not_awaited, returned_early};
 use super::instance::{Instance, Turn};
+#[cfg(feature = "testing")]
+use super::{compare::other_result, table::RunInfo};
 use crate::clock::Timestamp;
-use crate::model::{CallKind, Decision, Decisions, Event, EventKind, RunRecord};
+use crate::model::{CallKind, Decision, Decisions, Encoded, Event, EventKind, RunRecord};
+#[cfg(feature = "testing")]
+use crate::{
+    codec::canonical,
+    model::{Ended, WorkflowFuture},
+};
 
 /// An event that was stored but has not been delivered to the workflow.
 #[derive(Debug)]
@@ -57,21 +64,8 @@ pub(super) fn replay(
     history: &[Event],
 ) -> Result<Frontier, Fault> {
     instance.replaying = true;
-    let mut replay = Replay { instance, last: record.created, undelivered: VecDeque::new() };
-    match record.decided.as_deref() {
-        Some(decided) => {
-            let recorded = Decision::read_all(decided).map_err(Fault::Corrupt)?;
-            replay.turn(&Undelivered::Start, record.created, &recorded)?;
-        }
-        None => replay.undelivered.push_back(Undelivered::Start),
-    }
-    for (event, seq) in history.iter().zip(1..) {
-        if event.seq != seq {
-            let found = event.seq;
-            return Err(Fault::Corrupt(format!("event {seq} is missing; event {found} follows")));
-        }
-        replay.event(event)?;
-    }
+    let mut replay = Replay::of(instance, record);
+    replay.all(record, history)?;
     let Replay { last, undelivered, .. } = replay;
     instance.replaying = false;
     let next_seq = history.last().map_or(1, |event| event.seq + 1);
@@ -87,9 +81,36 @@ struct Replay<'a> {
     instance: &'a mut Instance,
     last: Timestamp,
     undelivered: VecDeque<Undelivered>,
+    /// What the workflow returned; only where the run has ended.
+    returned: Option<Encoded>,
+    ends: bool,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
+    fn of(instance: &'a mut Instance, record: &RunRecord) -> Self {
+        let (last, undelivered) = (record.created, VecDeque::new());
+        Self { instance, last, undelivered, returned: None, ends: false }
+    }
+
+    fn all(&mut self, record: &RunRecord, history: &[Event]) -> Result<(), Fault> {
+        match record.decided.as_deref() {
+            Some(decided) => {
+                let recorded = Decision::read_all(decided).map_err(Fault::Corrupt)?;
+                self.turn(&Undelivered::Start, record.created, &recorded)?;
+            }
+            None => self.undelivered.push_back(Undelivered::Start),
+        }
+        for (event, seq) in history.iter().zip(1..) {
+            if event.seq != seq {
+                let found = event.seq;
+                let message = format!("event {seq} is missing; event {found} follows");
+                return Err(Fault::Corrupt(message));
+            }
+            self.event(event)?;
+        }
+        Ok(())
+    }
+
     fn event(&mut self, event: &Event) -> Result<(), Fault> {
         let (seq, at) = (event.seq, event.at);
         let corrupt = |error| Fault::Corrupt(format!("event {seq}: {error}"));
@@ -130,6 +151,9 @@ impl Replay<'_> {
         at: Timestamp,
         recorded: &Decisions,
     ) -> Result<(), Fault> {
+        if self.returned.is_some() {
+            return Err(Fault::Mismatch(returned_early(event.seq(), &event.show())));
+        }
         self.last = self.last.max(at);
         let turn = event.deliver(self.instance, self.last)?;
         let made = self.instance.slots(turn.created.clone());
@@ -138,10 +162,43 @@ impl Replay<'_> {
         // The row that ends a run ends it in the same commit: an open run has
         // no turn in its history that ended it.
         match turn.ended {
+            Some(returned) if self.ends => {
+                self.returned = Some(returned);
+                Ok(())
+            }
             Some(_) => Err(Fault::Mismatch(returned_early(event.seq(), &event.show()))),
             None => Ok(()),
         }
     }
+}
+
+/// Replays a whole history, also of a run that has ended: the same decisions,
+/// the same result. Starts nothing.
+///
+/// # Errors
+///
+/// Where this code and the history disagree.
+#[cfg(feature = "testing")]
+pub(crate) fn verify(
+    info: RunInfo,
+    future: WorkflowFuture,
+    record: &RunRecord,
+    history: &[Event],
+) -> Result<(), Fault> {
+    let mut instance = Instance::new(info, future);
+    instance.replaying = true;
+    let mut replay = Replay { ends: record.end.is_some(), ..Replay::of(&mut instance, record) };
+    replay.all(record, history)?;
+    let Some(end) = record.end.as_ref().filter(|end| end.how == Ended::Completed) else {
+        return Ok(());
+    };
+    let returned = replay.returned.map(|returned| returned.text);
+    let same = returned.as_ref().is_some_and(|now| canonical(now) == canonical(&end.output));
+    if same {
+        return Ok(());
+    }
+    let seq = history.last().map_or(0, |event| event.seq);
+    Err(Fault::Mismatch(other_result(seq, &end.output, returned.as_deref())))
 }
 
 fn deliver(to: &mut Instance, event: &Event, now: Timestamp) -> Result<Turn, Fault> {

@@ -59,7 +59,11 @@ impl Claimer {
     /// Waits so long, until something is announced, or until another process
     /// writes.
     async fn rest(&self, wait: Duration) {
-        let Parts { store, clock, endings, .. } = &self.shared.parts;
+        let Parts { store, clock, endings, settings, .. } = &self.shared.parts;
+        if settings.sole {
+            let _either = within(wait, self.shared.claim.notified()).await;
+            return;
+        }
         let until = clock.now() + wait;
         loop {
             let left = until.since(clock.now());
@@ -101,9 +105,10 @@ impl Claimer {
             // Told when a slot is free.
             return Ok(POLL);
         }
-        let Parts { store, clock, .. } = &self.shared.parts;
+        let Parts { store, clock, settings, .. } = &self.shared.parts;
         let due = store.next_due().await?.unwrap_or(Timestamp::NEVER);
-        Ok(due.since(clock.now()).min(POLL))
+        let wait = due.since(clock.now());
+        Ok(if settings.sole { wait } else { wait.min(POLL) })
     }
 
     /// Claims what is due, as far as there are slots. False: some is left.

@@ -18,7 +18,7 @@ use super::slots::StepSlots;
 use crate::clock::{pause, within};
 use crate::error::{Failure, FailureKind};
 use crate::inbox::Inbox;
-use crate::model::{CallId, Limits, RunId, StepDefinition, StepRun};
+use crate::model::{CallId, Limits, RunId, StepDefinition, StepFuture, StepRun};
 use crate::panics;
 use crate::state::State;
 use crate::step::{StepContext, scope};
@@ -44,6 +44,9 @@ pub(super) struct Launcher {
     /// Where the outcomes go.
     inbox: Arc<Inbox<Message>>,
     lane: Arc<Lane>,
+    /// Where launches wait for somebody who begins them.
+    #[cfg(feature = "testing")]
+    pub(super) held: Option<Arc<Inbox<Launch>>>,
 }
 
 impl Launcher {
@@ -51,7 +54,16 @@ impl Launcher {
         let inbox = Arc::clone(&shared.threads[thread]);
         let (state, limits) = (Arc::clone(&shared.parts.state), shared.parts.settings.limits);
         let (slots, lane) = (Arc::clone(&shared.step_slots), Arc::clone(&shared.lanes[thread]));
-        Self { tokio, state, limits, slots, inbox, lane }
+        Self {
+            tokio,
+            state,
+            limits,
+            slots,
+            inbox,
+            lane,
+            #[cfg(feature = "testing")]
+            held: None,
+        }
     }
 
     /// Makes the attempts as slots are free; empties `launches`.
@@ -63,7 +75,12 @@ impl Launcher {
         self.spawn(launches);
     }
 
-    fn spawn(&self, launches: &mut Vec<Launch>) {
+    pub(super) fn spawn(&self, launches: &mut Vec<Launch>) {
+        #[cfg(feature = "testing")]
+        if let Some(held) = &self.held {
+            held.push_all(launches);
+            return;
+        }
         while !launches.is_empty() {
             let chunk: Vec<Launch> = launches.drain(..launches.len().min(CHUNK)).collect();
             let launcher = self.clone();
@@ -84,7 +101,9 @@ impl Launcher {
             }
             let (ticket, call) = (launch.ticket, launch.context.call);
             let (number, cancel) = (launch.context.attempt, Arc::clone(&launch.context.cancel));
-            let mut running = Box::pin(attempt(launch, Arc::clone(&self.state), self.limits));
+            let (state, limits) = (Arc::clone(&self.state), self.limits);
+            let body = move |launch: &Launch| (launch.definition.run)(&state, &launch.args, limits);
+            let mut running = Box::pin(attempt(launch, body, limits));
             match running.as_mut().poll(&mut cx) {
                 Poll::Ready(run) => messages.push(Message::Ended(ticket, call, run)),
                 Poll::Pending => {
@@ -195,7 +214,11 @@ impl Stopper {
 }
 
 /// One attempt: whatever happens in it is a result, a panic too.
-async fn attempt(launch: Launch, state: Arc<State>, limits: Limits) -> StepRun {
+pub(super) async fn attempt(
+    launch: Launch,
+    body: impl FnOnce(&Launch) -> Result<StepFuture, Failure>,
+    limits: Limits,
+) -> StepRun {
     let definition = launch.definition;
     let span = tracing::info_span!(
         "step",
@@ -203,7 +226,7 @@ async fn attempt(launch: Launch, state: Arc<State>, limits: Limits) -> StepRun {
         id = %launch.context.workflow_id,
         attempt = launch.context.attempt
     );
-    let failure = match caught(run(launch, state, limits).instrument(span)).await {
+    let failure = match caught(run(launch, body).instrument(span)).await {
         Ok(Ok(run)) => return run,
         Ok(Err(failure)) => failure,
         Err(panic) => {
@@ -222,9 +245,12 @@ pub(super) fn failed(definition: &StepDefinition, failure: &Failure, limits: Lim
 }
 
 /// The body in its scope and within its time.
-async fn run(launch: Launch, state: Arc<State>, limits: Limits) -> Result<StepRun, Failure> {
-    let Launch { definition, args, timeout, context, .. } = launch;
-    let body = (definition.run)(&state, &args, limits)?;
+async fn run(
+    launch: Launch,
+    body: impl FnOnce(&Launch) -> Result<StepFuture, Failure>,
+) -> Result<StepRun, Failure> {
+    let body = body(&launch)?;
+    let Launch { definition, timeout, context, .. } = launch;
     bounded(timeout, scope(context, body)).await.ok_or_else(|| {
         let (name, timeout) = (definition.named.name, timeout.unwrap_or_default());
         let message = format!("step `{name}` was stopped after its timeout of {timeout:?}");

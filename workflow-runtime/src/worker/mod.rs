@@ -11,6 +11,8 @@ mod message;
 mod retention;
 mod run;
 mod slots;
+#[cfg(feature = "testing")]
+mod stepwise;
 #[cfg(test)]
 mod tests;
 mod thread;
@@ -30,6 +32,9 @@ use crate::model::{Limits, RunId, WriterId};
 use crate::registry::Registry;
 use crate::state::State;
 use crate::store::{Committer, Endings, Envelope, NewRun, Starts, Store};
+#[cfg(feature = "testing")]
+pub(crate) use stepwise::{Attempt, Ended, Stepwise};
+
 use claim::Claimer;
 use lane::Lane;
 use launch::Launcher;
@@ -61,6 +66,8 @@ pub(crate) struct Settings {
     /// Completed runs are kept so long. None: for ever.
     pub(crate) keep_completed: Option<Duration>,
     pub(crate) build: Arc<str>,
+    /// No other process has the store: nothing has to be looked for.
+    pub(crate) sole: bool,
 }
 
 /// What the parts of a worker share.
@@ -108,23 +115,7 @@ impl Worker {
             let message = "a runtime is built inside a tokio runtime: steps run there";
             Error::because(ErrorKind::Configuration, message, error)
         })?;
-        let inboxes = 0..parts.settings.threads.max(1);
-        let claim = Arc::new(Notify::new());
-        let run_slots = RunSlots::new(parts.settings.max_runs.max(1), Arc::clone(&claim));
-        let step_slots = Arc::new(StepSlots::new(parts.settings.max_steps));
-        let shared = Arc::new(Shared {
-            parts,
-            run_slots,
-            step_slots,
-            stopping: Notify::new(),
-            lanes: inboxes.clone().map(|_| Arc::default()).collect(),
-            threads: inboxes.map(|_| Arc::new(Inbox::new())).collect(),
-            replacements: Mutex::default(),
-            items: Arc::new(Inbox::new()),
-            claim,
-            reload: Arc::new(Inbox::new()),
-            stop: Arc::new(AtomicBool::new(false)),
-        });
+        let shared = Arc::new(Shared::new(parts));
         // Dropped on an error, it ends the threads that were started.
         let mut worker = Self { shared, engine: Vec::new(), threads: Vec::new() };
         for index in 0..worker.shared.threads.len() {
@@ -273,6 +264,26 @@ async fn commits(shared: &Shared) {
 }
 
 impl Shared {
+    fn new(parts: Parts) -> Self {
+        let inboxes = 0..parts.settings.threads.max(1);
+        let claim = Arc::new(Notify::new());
+        let run_slots = RunSlots::new(parts.settings.max_runs.max(1), Arc::clone(&claim));
+        let step_slots = Arc::new(StepSlots::new(parts.settings.max_steps));
+        Self {
+            parts,
+            run_slots,
+            step_slots,
+            stopping: Notify::new(),
+            lanes: inboxes.clone().map(|_| Arc::default()).collect(),
+            threads: inboxes.map(|_| Arc::new(Inbox::new())).collect(),
+            replacements: Mutex::default(),
+            items: Arc::new(Inbox::new()),
+            claim,
+            reload: Arc::new(Inbox::new()),
+            stop: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
     fn close_threads(&self) {
         for inbox in &self.threads {
             inbox.close();

@@ -154,6 +154,17 @@ impl WorkflowThread {
         }
     }
 
+    /// One round by hand, with what is there; when there is something to do
+    /// without a message.
+    #[cfg(feature = "testing")]
+    pub(super) fn once(&mut self) -> Option<Timestamp> {
+        let mut messages = Vec::new();
+        self.shared.threads[self.index].take_now(&mut messages);
+        self.now = self.shared.parts.clock.now();
+        let _replaced = self.round(&mut messages);
+        self.alarms.first().map(|(due, _)| *due)
+    }
+
     /// None: this thread was replaced meanwhile.
     fn round(&mut self, messages: &mut Vec<Message>) -> Option<()> {
         let (shared, generation) = (Arc::clone(&self.shared), self.generation);

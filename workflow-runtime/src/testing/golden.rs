@@ -1,0 +1,241 @@
+//! Histories in files: what a build wrote, replayed by every later one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::drive::settings;
+use super::explore::Config;
+use super::report::fail;
+use super::verify::{replay, replay_apart};
+use crate::clock::Timestamp;
+use crate::model::{CallId, End, Ended, Event, EventKind, RunId, RunRecord, StoredRun, WriterId};
+use crate::registry::Registry;
+
+/// The version of the format.
+const FORMAT: u32 = 1;
+
+/// A history as it stands in a file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct File {
+    format: u32,
+    workflow: String,
+    id: String,
+    run: i64,
+    seed: i64,
+    created: Timestamp,
+    args: Box<serde_json::value::RawValue>,
+    meta: Option<Box<serde_json::value::RawValue>>,
+    decided: Option<Box<serde_json::value::RawValue>>,
+    events: Vec<FileEvent>,
+    end: Option<FileEnd>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct FileEvent {
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    call: Option<u32>,
+    name: String,
+    at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    payload: Option<Box<serde_json::value::RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    decided: Option<Box<serde_json::value::RawValue>>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct FileEnd {
+    how: i64,
+    at: Timestamp,
+    output: Box<serde_json::value::RawValue>,
+}
+
+type Json = Option<Box<serde_json::value::RawValue>>;
+
+fn json(text: &str) -> Result<Box<serde_json::value::RawValue>, String> {
+    serde_json::value::RawValue::from_string(text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn maybe(text: Option<&Arc<str>>) -> Result<Json, String> {
+    text.map(|text| json(text)).transpose()
+}
+
+fn text(json: &Json) -> Option<Arc<str>> {
+    json.as_ref().map(|json| json.get().into())
+}
+
+impl File {
+    fn of(stored: &StoredRun) -> Result<Self, String> {
+        let StoredRun { record, history, .. } = stored;
+        let event = |event: &Event| {
+            Ok(FileEvent {
+                kind: event.kind.as_str().to_owned(),
+                call: event.call.map(|call| call.0),
+                name: event.name.to_string(),
+                at: event.at,
+                payload: maybe(event.payload.as_ref())?,
+                decided: maybe(event.decided.as_ref())?,
+            })
+        };
+        let end = record.end.as_ref().map(|end| {
+            Ok::<_, String>(FileEnd { how: end.how.code(), at: end.at, output: json(&end.output)? })
+        });
+        Ok(Self {
+            format: FORMAT,
+            workflow: record.workflow.to_string(),
+            id: record.id.to_string(),
+            run: record.run.0,
+            seed: record.seed,
+            created: record.created,
+            args: json(&record.args)?,
+            meta: maybe(record.meta.as_ref())?,
+            decided: maybe(record.decided.as_ref())?,
+            events: history.iter().map(event).collect::<Result<_, String>>()?,
+            end: end.transpose()?,
+        })
+    }
+
+    fn into_parts(self) -> Result<(RunRecord, Vec<Event>), String> {
+        if self.format != FORMAT {
+            let found = self.format;
+            return Err(format!("its format is {found}, and this version reads {FORMAT}"));
+        }
+        let event = |(seq, event): (u32, &FileEvent)| {
+            let kind = EventKind::parse(&event.kind);
+            Ok(Event {
+                seq,
+                kind: kind.ok_or_else(|| format!("event {seq} is of no known kind"))?,
+                call: event.call.map(CallId),
+                name: event.name.clone().into(),
+                payload: text(&event.payload),
+                decided: text(&event.decided),
+                writer: WriterId(1),
+                at: event.at,
+            })
+        };
+        let events = (1..).zip(&self.events).map(event).collect::<Result<_, String>>()?;
+        let end = self.end.map(|end| {
+            let how = Ended::from_code(end.how).ok_or("its end is of no known kind")?;
+            Ok::<_, String>(End { how, output: end.output.get().into(), at: end.at })
+        });
+        let record = RunRecord {
+            run: RunId(self.run),
+            workflow: self.workflow.into(),
+            id: self.id.into(),
+            args: self.args.get().into(),
+            seed: self.seed,
+            decided: text(&self.decided),
+            meta: text(&self.meta),
+            created: self.created,
+            end: end.transpose()?,
+            open: None,
+        };
+        Ok((record, events))
+    }
+}
+
+/// A recorded history, ready to be replayed as often as one likes.
+#[derive(Debug)]
+pub struct Recorded {
+    record: RunRecord,
+    history: Vec<Event>,
+    registry: Registry,
+}
+
+impl Recorded {
+    /// Reads the text of a history file.
+    ///
+    /// # Errors
+    ///
+    /// It is none, or one of another format.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let file: File = serde_json::from_str(text)
+            .map_err(|error| format!("this is no history file: {error}"))?;
+        let (record, history) = file.into_parts()?;
+        let registry = Registry::new(&[]).map_err(|error| error.to_string())?;
+        Ok(Self { record, history, registry })
+    }
+
+    /// Replays it with the code of this program. Starts nothing.
+    ///
+    /// # Errors
+    ///
+    /// Where the code does not do again what was recorded.
+    pub fn replay(&self) -> Result<(), String> {
+        replay(&self.registry, &self.record, &self.history, settings("").limits)
+    }
+}
+
+/// Replays a history file, twice, on a fresh thread. Called by the tests that
+/// [`replay_tests!`](crate::testing::replay_tests) makes.
+///
+/// # Panics
+///
+/// The code of this program does not do again what was recorded.
+pub fn replay_file(path: &str, text: &str) {
+    crate::panics::install();
+    let read = serde_json::from_str::<File>(text).map_err(|error| error.to_string());
+    let replayed = read
+        .and_then(File::into_parts)
+        .and_then(|(record, history)| replay_apart(record, history, settings("").limits));
+    if let Err(error) = replayed {
+        fail(&format!(
+            "{path} does not replay: {error}\n  A run that was begun by the build that wrote this \
+             file cannot go on with this code. If no such run is left, write it again: \
+             WORKFLOW_BLESS=1 cargo test"
+        ));
+    }
+}
+
+/// Writes the histories of a test, unless they are there.
+pub(super) fn write(config: &Config, name: &str, stored: &[StoredRun]) {
+    let bless = std::env::var_os("WORKFLOW_BLESS").is_some();
+    let folder = Path::new(config.folder).join("tests/histories");
+    for (number, stored) in (1..).zip(stored) {
+        let file =
+            if number == 1 { format!("{name}.json") } else { format!("{name}-{number}.json") };
+        let path = folder.join(file);
+        if path.exists() && !bless {
+            continue;
+        }
+        if let Err(error) = write_one(&path, stored) {
+            fail(&format!("the history {} is not written: {error}", path.display()));
+        }
+    }
+}
+
+fn write_one(path: &Path, stored: &StoredRun) -> Result<(), String> {
+    let mut text = serde_json::to_string_pretty(&File::of(stored)?).map_err(|e| e.to_string())?;
+    text.push('\n');
+    let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    folder.and_then(|()| std::fs::write(path, text)).map_err(|error| error.to_string())
+}
+
+/// A file for one test, removed with what SQLite puts beside it.
+pub(super) struct TempFile(PathBuf);
+
+impl TempFile {
+    pub(super) fn new() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("workflow-test-{}-{number}.db", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        let name = self.0.to_string_lossy().into_owned();
+        for file in ["", "-wal", "-shm", ".lock", ".owner"].map(|more| format!("{name}{more}")) {
+            // What is not there need not be removed.
+            let _gone = std::fs::remove_file(file);
+        }
+    }
+}

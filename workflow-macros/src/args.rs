@@ -61,7 +61,7 @@ pub(crate) fn only_crate(tokens: TokenStream) -> Result<Option<Path>> {
 }
 
 /// Reads `key ..` with commas between; goes on after a fault, to report all.
-fn list(
+pub(crate) fn list(
     input: ParseStream<'_>,
     mut one: impl FnMut(&Ident, ParseStream<'_>) -> Result<()>,
 ) -> Result<()> {
@@ -171,11 +171,11 @@ impl Retry {
     }
 }
 
-fn unknown(key: &Ident, known: &str) -> Error {
+pub(crate) fn unknown(key: &Ident, known: &str) -> Error {
     Error::new(key.span(), format!("unknown argument `{key}`; expected one of {known}"))
 }
 
-fn once<T>(slot: &mut Option<T>, key: &Ident, value: T) -> Result<()> {
+pub(crate) fn once<T>(slot: &mut Option<T>, key: &Ident, value: T) -> Result<()> {
     if slot.is_some() {
         return Err(Error::new(key.span(), format!("`{key}` is given twice")));
     }
@@ -183,7 +183,7 @@ fn once<T>(slot: &mut Option<T>, key: &Ident, value: T) -> Result<()> {
     Ok(())
 }
 
-fn value<T: syn::parse::Parse>(key: &Ident, input: ParseStream<'_>) -> Result<T> {
+pub(crate) fn value<T: syn::parse::Parse>(key: &Ident, input: ParseStream<'_>) -> Result<T> {
     if !input.peek(Token![=]) {
         return Err(Error::new(key.span(), format!("write `{key} = ..`")));
     }

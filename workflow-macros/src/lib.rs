@@ -22,6 +22,7 @@ mod duration;
 mod expand;
 mod model;
 mod paths;
+mod test;
 
 use proc_macro::TokenStream;
 
@@ -54,6 +55,21 @@ pub fn durable(args: TokenStream, item: TokenStream) -> TokenStream {
         .and_then(|krate| durable::function(&paths::Paths::new(krate.as_ref()), function))
         .unwrap_or_else(|error| expand::with_error(&item, &error))
         .into()
+}
+
+/// Makes an `async fn` a test in the world of the test kit. Documented as
+/// `workflow_runtime::test`.
+#[proc_macro_attribute]
+pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
+    let item = item.into();
+    test::test(args.into(), &item).unwrap_or_else(|error| expand::with_error(&item, &error)).into()
+}
+
+/// A test for each history file. Documented as
+/// `workflow_runtime::testing::replay_tests`.
+#[proc_macro]
+pub fn replay_tests(input: TokenStream) -> TokenStream {
+    test::replay_tests(input.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
 fn function(

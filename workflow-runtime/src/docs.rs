@@ -9,6 +9,10 @@ pub mod determinism {}
 #[doc = include_str!("../docs/directing.md")]
 pub mod directing {}
 
+#[cfg(feature = "testing")]
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}
+
 /// The README's example compiles.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]

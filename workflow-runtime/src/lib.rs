@@ -57,7 +57,8 @@
 //! | `sqlite` (default) | the embedded store, `Runtime::builder("sqlite://file.db")` |
 //! | `futures` (default) | workflows await the combinators of `futures`; `workflow::map` |
 //! | `postgres` | reserved: no store yet, and no dependency |
-//! | `testing` | [`testing`]: crash points for tests |
+//! | `testing` | [`testing`]: the test kit |
+//! | `proptest` | plans of tests as a `proptest` strategy |
 //!
 //! `memory:` works without any.
 
@@ -244,3 +245,46 @@ pub use workflow_macros::workflow;
 /// |---|---|
 /// | `crate = path` | where this crate is, if it was renamed |
 pub use workflow_macros::durable;
+
+/// Makes an `async fn` a test in a world of its own: virtual time, the store in
+/// memory, and everything checked that can be checked without a word of yours.
+/// Feature `testing`. [The guide](docs::testing).
+///
+/// ```
+/// # use workflow_runtime::{Result, step, workflow};
+/// use std::time::Duration;
+/// use workflow_runtime::testing::Sim;
+///
+/// # #[step] async fn remind(who: String) -> Result<()> { Ok(()) }
+/// #[workflow]
+/// async fn remind_later(who: String) -> Result<()> {
+///     workflow::sleep(Duration::from_secs(30 * 86_400)).await;
+///     remind(who).await
+/// }
+///
+/// #[workflow_runtime::test]
+/// async fn reminds_after_thirty_days(sim: Sim) {
+///     sim.mock(remind, |_who| Ok(()));
+///     let run = sim.start(remind_later("Ada".to_owned())).await;
+///     run.result().await.unwrap();
+///     assert_eq!(sim.calls(remind)[0].args, "Ada");
+/// }
+/// ```
+///
+/// The function is called once for each schedule: it builds what it needs.
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `crash = everywhere` | once more for each point where a process can end |
+/// | `result = may_differ` | a crash may change results |
+/// | `schedules = 1000` | in so many random orders of events |
+/// | `schedules = exhaustive(20_000)` | in all orders, up to so many |
+/// | `faults = [commit_error, reply_lost, slow_commit, zombie]` | what may befall commits in random orders |
+/// | `seed = 7` | of random orders; default 0 |
+/// | `record = "name"` | writes `tests/histories/name.json` if it is not there |
+/// | `store = sqlite` | on a temporary SQLite file |
+/// | `crate = path` | where this crate is, if it was renamed |
+#[cfg(feature = "testing")]
+pub use workflow_macros::test;

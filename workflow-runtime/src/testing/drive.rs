@@ -35,7 +35,8 @@ pub(super) struct Driver {
     pub(super) tasks: Tasks,
     pub(super) lives: Vec<Life>,
     opening: Option<Opening>,
-    sleep: Option<(Timestamp, Pin<Box<Sleep>>)>,
+    /// Until then; none: for ever.
+    sleep: Option<(Option<Timestamp>, Pin<Box<Sleep>>)>,
     quiet: u32,
     /// Nothing happens before time has passed: it was chosen so.
     pub(super) waits: bool,
@@ -125,7 +126,8 @@ impl Driver {
             }
             if self.change_lives() || self.tasks.poll(cx) {
                 self.collect();
-                self.quiet = 0;
+                // Something happened: for ever begins anew.
+                (self.quiet, self.sleep) = (0, None);
                 continue;
             }
             if self.rounds() {
@@ -305,11 +307,11 @@ impl Driver {
         let alarms = self.lives.iter().filter_map(|life| life.worker.alarm());
         let running = self.lives.iter().flat_map(|life| life.running.values());
         let due = alarms.chain(running.filter_map(|running| running.until)).min();
-        let until = due.unwrap_or(now + FOREVER).max(now);
-        let known = self.sleep.take().filter(|(at, _)| due.is_none() || *at == until);
-        let (at, mut sleep) = known.unwrap_or_else(|| (until, Box::pin(sleep(until.since(now)))));
+        let time = due.map_or(FOREVER, |due| due.since(now));
+        let known = self.sleep.take().filter(|(until, _)| *until == due);
+        let (_, mut sleep) = known.unwrap_or_else(|| (due, Box::pin(sleep(time))));
         if sleep.as_mut().poll(cx).is_pending() {
-            self.sleep = Some((at, sleep));
+            self.sleep = Some((due, sleep));
             return Poll::Pending;
         }
         if due.is_some() {

@@ -17,7 +17,6 @@ use super::sim::Sim;
 use super::verify;
 use super::world::{Facts, Passed, Place, SimClock, World, fits};
 use crate::client::{Client, Inner};
-use crate::clock::Clock;
 use crate::error::Error;
 use crate::model::StoredRun;
 use crate::panics;

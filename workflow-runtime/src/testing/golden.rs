@@ -190,6 +190,24 @@ pub fn replay_file(path: &str, text: &str) {
     }
 }
 
+/// Whether a folder has as many histories as there are tests.
+///
+/// # Panics
+///
+/// It has more or less.
+pub fn count_files(folder: &str, expected: usize) {
+    let entries = std::fs::read_dir(folder);
+    let entries = entries.unwrap_or_else(|error| fail(&format!("{folder}: {error}")));
+    let is_history = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
+    let found = entries.flatten().map(|entry| entry.path()).filter(is_history).count();
+    if found != expected {
+        fail(&format!(
+            "{folder} has {found} histories and {expected} tests: `replay_tests!` was compiled \
+             before. Touch the file that has it"
+        ));
+    }
+}
+
 /// Writes the histories of a test, unless they are there.
 pub(super) fn write(config: &Config, name: &str, stored: &[StoredRun]) {
     let bless = std::env::var_os("WORKFLOW_BLESS").is_some();

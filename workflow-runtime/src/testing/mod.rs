@@ -27,9 +27,13 @@ pub use crash::CrashPoint;
 pub(crate) use crash::crashing;
 pub use explore::{Config, Schedules, Verdict, check};
 pub use external::{External, Lost};
-pub use golden::{Recorded, replay_file};
+pub use golden::{Recorded, count_files, replay_file};
 pub use mock::{Spy, StepFault};
 pub use plan::{Fault, Plan};
 #[cfg(feature = "proptest")]
 pub use property::{plans, simulate};
 pub use sim::{Point, Sim};
+
+/// Makes a test of each history file: `replay_tests!("tests/histories/*.json")`.
+/// A test with `record = "name"` writes such files.
+pub use workflow_macros::replay_tests;

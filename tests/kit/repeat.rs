@@ -43,7 +43,7 @@ fn run(schedule: Option<&str>) -> String {
 /// The report without its first lines, which say what was explored.
 fn timeline(report: &str) -> &str {
     let from = report.find("      00:00:00.000").expect("a timeline");
-    &report[report[from..].rfind("\n\n").map_or(from, |_| from)..]
+    report[from..].split("\n\n").next().unwrap_or_default()
 }
 
 fn times() -> u32 {

@@ -18,7 +18,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::model::{Limits, WriterId};
 use crate::registry::Registry;
-use crate::store::{Counter, Endings, NewRun, Store, TakeOver, tell_ends};
+use crate::store::{Counter, Endings, NewRun, Starts as _, Store, TakeOver, tell_ends};
 use crate::worker::{Attempt, Ended, Parts, Settings, Stepwise};
 
 /// Parts that a test spawned by itself have so many chances to go on before an
@@ -51,6 +51,7 @@ struct Opening {
 
 /// One life of the process.
 pub(super) struct Life {
+    writer: WriterId,
     pub(super) worker: Stepwise,
     commits: TaskId,
     claims: TaskId,
@@ -164,7 +165,10 @@ impl Driver {
                 life.zombie = true;
                 self.tasks.drop_one(life.claims);
             }
-            self.world.state().starts = None;
+            {
+                let mut state = self.world.state();
+                (state.starts, state.two) = (None, true);
+            }
             self.open();
         }
         crash || second || self.opened()
@@ -192,6 +196,28 @@ impl Driver {
         }
         self.waits = false;
         self.open();
+    }
+
+    /// A process that was taken over and has nothing left to do ends, and what
+    /// it still held is free.
+    pub(super) fn end_zombies(&mut self) {
+        let ended = |life: &mut Life| {
+            let idle = life.held.is_empty() && life.running.is_empty() && life.ready.is_empty();
+            life.zombie && idle
+        };
+        let ended: Vec<Life> = self.lives.extract_if(.., ended).collect();
+        for life in ended {
+            self.world.note("the process that was taken over ends");
+            self.tasks.drop_one(life.commits);
+            let (store, world) = (Arc::clone(&self.store), Arc::clone(&self.world));
+            let (writer, now) = (life.writer, self.world.now());
+            self.tasks.spawn(async move {
+                if let Err(error) = store.release(writer, now).await {
+                    world.violation(format!("what a process held is not freed: {error}"));
+                }
+                world.nudge();
+            });
+        }
     }
 
     /// Another life begins, as soon as the store knows of it.
@@ -249,6 +275,7 @@ impl Driver {
         }
         self.world.state().starts = Some(starts);
         self.lives.push(Life {
+            writer,
             worker,
             commits,
             claims,
@@ -307,6 +334,10 @@ impl Driver {
         let alarms = self.lives.iter().filter_map(|life| life.worker.alarm());
         let running = self.lives.iter().flat_map(|life| life.running.values());
         let due = alarms.chain(running.filter_map(|running| running.until)).min();
+        if due.is_none() && std::mem::take(&mut self.waits) {
+            // What was waited for is gone.
+            return Poll::Ready(true);
+        }
         let time = due.map_or(FOREVER, |due| due.since(now));
         let known = self.sleep.take().filter(|(until, _)| *until == due);
         let (_, mut sleep) = known.unwrap_or_else(|| (due, Box::pin(sleep(time))));

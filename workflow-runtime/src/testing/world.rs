@@ -45,6 +45,10 @@ pub(super) struct Passed {
     pub(super) life: u32,
 }
 
+/// So many lines of a timeline are shown, at its begin and at its end.
+const FIRST: usize = 20;
+const LAST: usize = 100;
+
 /// A crash that the test itself asked for.
 pub(super) struct Asked {
     pub(super) place: Place,
@@ -83,6 +87,8 @@ pub(super) struct Facts {
     pub(super) life: u32,
     pub(super) crash: bool,
     pub(super) second: bool,
+    /// There were two processes at one time.
+    pub(super) two: bool,
     pub(super) runs: BTreeSet<RunId>,
     /// Results that are durable.
     pub(super) checkpoints: BTreeSet<(RunId, CallId)>,
@@ -125,7 +131,7 @@ impl World {
 
     pub(super) fn violation(&self, what: impl Into<String>) {
         let what = what.into();
-        self.note(format!("VIOLATION {what}"));
+        self.note(format!("VIOLATION {}", what.lines().next().unwrap_or_default()));
         self.state().violations.push(what);
     }
 
@@ -192,7 +198,14 @@ impl World {
     pub(super) fn timeline(&self) -> String {
         let state = self.state();
         let mut text = String::new();
-        for (at, what) in &state.timeline {
+        let left_out = state.timeline.len().saturating_sub(FIRST + LAST);
+        for (n, (at, what)) in state.timeline.iter().enumerate() {
+            if n >= FIRST && n < FIRST + left_out {
+                if n == FIRST {
+                    text.push_str(&format!("  {:>16}  ({left_out} lines)\n", "…"));
+                }
+                continue;
+            }
             let written = writeln!(text, "  {:>16}  {what}", elapsed(at.since(state.began)));
             debug_assert!(written.is_ok(), "writing to a string cannot fail");
         }
@@ -267,14 +280,17 @@ impl Clock for SimClock {
 /// Starts go to the life that is there.
 impl Starts for World {
     fn start(&self, new: NewRun) -> Result<(), Error> {
-        let mut state = self.state();
-        match state.starts.clone() {
-            Some(starts) => {
-                drop(state);
-                starts.start(new)?;
+        // Its own statement: the lock is not held while the start is handed on.
+        let starts = self.state().starts.clone();
+        match starts {
+            Some(starts) => starts.start(new)?,
+            None => {
+                let mut state = self.state();
+                if state.root.is_none() {
+                    return Err(Error::new(ErrorKind::ShutDown, "the test is over"));
+                }
+                state.backlog.push(new);
             }
-            None if state.root.is_some() => state.backlog.push(new),
-            None => return Err(Error::new(ErrorKind::ShutDown, "the test is over")),
         }
         self.wake();
         Ok(())

@@ -11,7 +11,7 @@ use super::claim::Claimer;
 use super::launch::{Launch, Launcher, attempt};
 use super::message::{Message, Ticket};
 use super::thread::WorkflowThread;
-use super::{Parts, Shared, commits, join, spawn};
+use super::{Parts, Shared, commits, spawn};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Failure};
 use crate::inbox::Inbox;
@@ -160,8 +160,11 @@ impl Drop for Stepwise {
         self.shared.close_threads();
         self.shared.close_engine();
         self.ask = None;
-        if let Some(thread) = self.thread.take() {
-            join(thread);
+        // It is in no turn: it ends at once.
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("a workflow thread panicked");
         }
     }
 }

@@ -48,7 +48,7 @@ struct FileEvent {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct FileEnd {
-    how: i64,
+    how: String,
     at: Timestamp,
     output: Box<serde_json::value::RawValue>,
 }
@@ -57,6 +57,17 @@ type Json = Option<Box<serde_json::value::RawValue>>;
 
 fn json(text: &str) -> Result<Box<serde_json::value::RawValue>, String> {
     serde_json::value::RawValue::from_string(text.to_owned()).map_err(|error| error.to_string())
+}
+
+const ENDS: [Ended; 4] = [Ended::Completed, Ended::Failed, Ended::Cancelled, Ended::Dead];
+
+fn name(how: Ended) -> &'static str {
+    match how {
+        Ended::Completed => "completed",
+        Ended::Failed => "failed",
+        Ended::Cancelled => "cancelled",
+        Ended::Dead => "dead",
+    }
 }
 
 fn maybe(text: Option<&Arc<str>>) -> Result<Json, String> {
@@ -81,7 +92,11 @@ impl File {
             })
         };
         let end = record.end.as_ref().map(|end| {
-            Ok::<_, String>(FileEnd { how: end.how.code(), at: end.at, output: json(&end.output)? })
+            Ok::<_, String>(FileEnd {
+                how: name(end.how).to_owned(),
+                at: end.at,
+                output: json(&end.output)?,
+            })
         });
         Ok(Self {
             format: FORMAT,
@@ -118,7 +133,8 @@ impl File {
         };
         let events = (1..).zip(&self.events).map(event).collect::<Result<_, String>>()?;
         let end = self.end.map(|end| {
-            let how = Ended::from_code(end.how).ok_or("its end is of no known kind")?;
+            let how = ENDS.into_iter().find(|how| name(*how) == end.how);
+            let how = how.ok_or("its end is of no known kind")?;
             Ok::<_, String>(End { how, output: end.output.get().into(), at: end.at })
         });
         let record = RunRecord {

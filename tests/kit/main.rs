@@ -1,5 +1,7 @@
 //! The test kit, used as its users use it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is a test")]
+
 mod crash;
 mod mocks;
 mod orders;

@@ -80,7 +80,12 @@ proptest! {
 
     #[test]
     fn any_amount_under_any_plan_is_charged_once(cents in 1..1_000_u64, plan in plans(0..3)) {
-        charged_once(cents, &plan);
+        let total = simulate(&plan, move |sim| async move {
+            let bank = charged_by_key(&sim);
+            sim.start(checkout(7, cents)).await.result().await.unwrap();
+            bank.read(|total| *total)
+        });
+        assert_eq!(total, cents);
     }
 
     #[test]
@@ -91,15 +96,6 @@ proptest! {
         });
         assert_eq!(shipped, order);
     }
-}
-
-fn charged_once(cents: u64, plan: &Plan) {
-    let total = simulate(plan, move |sim| async move {
-        let bank = charged_by_key(&sim);
-        sim.start(checkout(7, cents)).await.result().await.unwrap();
-        bank.read(|total| *total)
-    });
-    assert_eq!(total, cents);
 }
 
 // What the builds before this one wrote, this one can go on with.

@@ -111,7 +111,7 @@ where
     panics::install();
     let run = |plan: &Plan, chance: &Chance| {
         panics::silence(true);
-        let ran = run_once(config, plan, chance, |sim| body(sim), Verdict::failure);
+        let ran = run_once(config, plan, chance, &body, Verdict::failure);
         panics::silence(false);
         ran
     };
@@ -218,7 +218,11 @@ impl Explorer<'_> {
             runs += 1;
             let replays = (0..).zip(&ran.passed).filter_map(|(n, passed)| match passed.place {
                 Place::Replay(events) => Some((events, n, at)),
-                _ => None,
+                Place::BeforeAttempt
+                | Place::BeforeEffect
+                | Place::AfterEffect
+                | Place::BeforeCommit
+                | Place::AfterCommit => None,
             });
             longest = longest.max(replays.max());
         }
@@ -302,7 +306,7 @@ struct Inside {
     store: Arc<dyn Store>,
     endings: Arc<Endings>,
     /// Removed when it is dropped.
-    _file: Option<golden::TempFile>,
+    _file: File,
 }
 
 impl Inside {
@@ -401,17 +405,20 @@ impl Inside {
     }
 }
 
-async fn open(config: &Config) -> Result<(Arc<dyn Store>, Option<golden::TempFile>), Error> {
+/// Nothing is done with it but to drop it.
+type File = Option<Box<dyn std::any::Any>>;
+
+async fn open(config: &Config) -> Result<(Arc<dyn Store>, File), Error> {
     if !config.sqlite {
         return Ok((Arc::new(MemoryStore::default()), None));
     }
     #[cfg(feature = "sqlite")]
     {
-        let file = golden::TempFile::new();
+        let file = super::file::TempFile::new();
         let options =
             crate::store::SqliteOptions { path: file.path().to_owned(), full: false, owner: true };
         let store = crate::store::SqliteStore::open(options).await?;
-        Ok((Arc::new(store), Some(file)))
+        Ok((Arc::new(store), Some(Box::new(file))))
     }
     #[cfg(not(feature = "sqlite"))]
     {

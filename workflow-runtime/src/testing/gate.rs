@@ -57,7 +57,7 @@ impl Gate {
     }
 
     /// Goes no further: the life that waits for this ends.
-    async fn crash(&self, place: &str) {
+    async fn crash<T>(&self, place: &str) -> T {
         self.world.note(format!("CRASH {place}"));
         self.world.state().crash = true;
         std::future::pending().await

@@ -60,35 +60,36 @@ pub struct StepFault<'a> {
     step: &'static str,
 }
 
+#[expect(clippy::must_use_candidate, reason = "each does what it says at once")]
 impl<'a> StepFault<'a> {
     pub(super) fn new(sim: &'a Sim, step: &'static str) -> Self {
         Self { sim, step }
     }
 
-    fn set(self, change: impl FnOnce(&mut StepFaults)) -> Self {
+    fn set(&self, change: impl FnOnce(&mut StepFaults)) -> &Self {
         change(self.sim.world.state().step_faults.entry(self.step).or_default());
         self
     }
 
     /// The first `attempts` of each call fail; they may be retried.
-    pub fn fails(self, attempts: u32) -> Self {
+    pub fn fails(&self, attempts: u32) -> &Self {
         self.set(|faults| faults.fails = attempts)
     }
 
     /// Each attempt takes that long, in virtual time: the shortest, unless the
     /// order of events is explored.
-    pub fn delays(self, time: Range<Duration>) -> Self {
+    pub fn delays(&self, time: Range<Duration>) -> &Self {
         self.set(|faults| faults.delays = Some(time))
     }
 
     /// The first attempt of each call never ends by itself: only a `timeout`,
     /// a cancellation or a crash ends it.
-    pub fn hangs(self) -> Self {
+    pub fn hangs(&self) -> &Self {
         self.set(|faults| faults.hangs = true)
     }
 
     /// The first attempt of each call panics.
-    pub fn panics(self) -> Self {
+    pub fn panics(&self) -> &Self {
         self.set(|faults| faults.panics = true)
     }
 }

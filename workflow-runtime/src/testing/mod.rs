@@ -10,6 +10,8 @@ mod crash;
 mod drive;
 mod explore;
 mod external;
+#[cfg(feature = "sqlite")]
+mod file;
 mod gate;
 mod golden;
 mod mock;

@@ -174,6 +174,46 @@ impl Recorded {
         Ok(Self { record, history, registry })
     }
 
+    pub(super) fn of(stored: StoredRun) -> Result<Self, String> {
+        let registry = Registry::new(&[]).map_err(|error| error.to_string())?;
+        Ok(Self { record: stored.record, history: stored.history, registry })
+    }
+
+    /// The text of its history file.
+    ///
+    /// # Errors
+    ///
+    /// A stored value is no JSON.
+    pub fn to_text(&self) -> Result<String, String> {
+        let (record, history) = (self.record.clone(), self.history.clone());
+        let stored = StoredRun { record, history, attempts: Vec::new(), cancel: None };
+        let file = File::of(&stored)?;
+        serde_json::to_string_pretty(&file).map_err(|error| error.to_string())
+    }
+
+    /// Replays what a crash after each of its events leaves, from none to all:
+    /// what a recovery does. Gives how many replays these were.
+    ///
+    /// # Errors
+    ///
+    /// Where the code does not do again what was recorded.
+    pub fn replay_crash_states(&self) -> Result<u32, String> {
+        let open = RunRecord { end: None, ..self.record.clone() };
+        let ends = usize::from(self.record.end.is_some());
+        let limits = settings("").limits;
+        let mut replays = 0;
+        for events in 0..=self.history.len().saturating_sub(ends) {
+            let history = self.history.get(..events).unwrap_or_default();
+            replay(&self.registry, &open, history, limits)?;
+            replays += 1;
+        }
+        if ends > 0 {
+            self.replay()?;
+            replays += 1;
+        }
+        Ok(replays)
+    }
+
     /// Replays it with the code of this program. Starts nothing.
     ///
     /// # Errors
@@ -241,7 +281,7 @@ pub(super) fn write(config: &Config, name: &str, stored: &[StoredRun]) {
 }
 
 fn write_one(path: &Path, stored: &StoredRun) -> Result<(), String> {
-    let mut text = serde_json::to_string_pretty(&File::of(stored)?).map_err(|e| e.to_string())?;
+    let mut text = Recorded::of(stored.clone())?.to_text()?;
     text.push('\n');
     let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     folder.and_then(|()| std::fs::write(path, text)).map_err(|error| error.to_string())

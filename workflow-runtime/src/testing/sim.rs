@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::calls::StepCall;
 use super::external::External;
+use super::golden::Recorded;
 use super::mock::{Answers, Spy, StepFault};
 use super::plan::Fault;
 use super::world::{Asked, Place, World};
@@ -269,6 +270,24 @@ impl Sim {
     #[must_use]
     pub fn external<T: Default>(&self) -> External<T> {
         External::default()
+    }
+
+    /// The history of the run of that id, as it is now.
+    ///
+    /// # Panics
+    ///
+    /// There is no such run.
+    pub async fn recorded(&self, id: &str) -> Recorded {
+        let store = &self.client.inner.store;
+        let found = store.find(id).await.ok().flatten();
+        let Some(run) = found.map(|record| record.run) else {
+            refuse(&format!("there is no run `{id}`"))
+        };
+        let stored = store.load(&[run]).await.unwrap_or_default().pop();
+        let stored = stored.and_then(|(_, stored)| stored.ok());
+        let recorded = stored.ok_or_else(|| "its rows cannot be read".to_owned());
+        let recorded = recorded.and_then(Recorded::of);
+        recorded.unwrap_or_else(|error| refuse(&format!("run `{id}`: {error}")))
     }
 
     /// Runs may be blocked at the end of this test.

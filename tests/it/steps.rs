@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use workflow_runtime::{
-    BlockedKind, Failure, FailureKind, Result, RetryPolicy, Runtime, Status, step, workflow,
+    BlockedKind, Failure, FailureKind, Result, Runtime, Status, step, workflow,
 };
 use workflow_tests::{Ledger, Place};
 
@@ -89,45 +89,6 @@ async fn a_step_is_tried_until_it_works_and_is_one_event() {
         .await
         .unwrap();
     assert_eq!(left, 0);
-}
-
-#[step(retry(attempts = 3, first = "1ms"))]
-async fn never_works(#[state] world: &World) -> Result<()> {
-    Err(Failure::new(format!("attempt {}", world.count())))
-}
-
-#[step]
-async fn fails(#[state] world: &World) -> Result<()> {
-    Err(Failure::new(format!("attempt {}", world.count())))
-}
-
-#[step(retry(attempts = 9, first = "1ms"))]
-async fn fails_finally(#[state] world: &World) -> Result<()> {
-    Err(Failure::new(format!("attempt {}", world.count())).into_final())
-}
-
-#[workflow]
-async fn which_fails(which: String) -> Result<()> {
-    match which.as_str() {
-        "never" => never_works().await,
-        "once" => fails().await,
-        "final" => fails_finally().await,
-        "call" => fails().retry(RetryPolicy::new(5).first(Duration::from_millis(1))).await,
-        other => Err(Failure::new(other)),
-    }
-}
-
-#[tokio::test]
-async fn the_last_error_goes_to_the_workflow_when_no_attempt_is_left() {
-    for (which, bodies) in [("never", 3), ("once", 1), ("final", 1), ("call", 5)] {
-        let (place, world) = (Place::new(), Arc::<World>::default());
-        let runtime = runtime(&place, &world).await;
-        let run = runtime.start(which_fails(which.to_owned())).await.unwrap();
-        let failure = run.result().await.unwrap_err();
-        assert_eq!(failure.to_string(), format!("attempt {bodies}"), "{which}");
-        assert_eq!((world.bodies(), failure.kind()), (bodies, FailureKind::Raised));
-        assert_eq!(run.status().await.unwrap(), Status::Failed);
-    }
 }
 
 #[step(retry(attempts = 9, first = "1ms", if = is_busy))]

@@ -1,10 +1,9 @@
-//! Timers, timeouts, parking, time and chance.
+//! Timers and parking on a real database; where workflow functions work; tracing.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use workflow_runtime::workflow::TimedOut;
-use workflow_runtime::{Result, Status, Timestamp, step, workflow};
+use workflow_runtime::{Result, Status, step, workflow};
 use workflow_tests::Place;
 
 use crate::steps::{World, builder, runtime};
@@ -66,89 +65,9 @@ async fn due(place: &Place) -> i64 {
     query.fetch_one(&mut place.sql().await).await.unwrap()
 }
 
-#[workflow]
-async fn race(slow_ms: u64) -> Result<(bool, bool)> {
-    let bounded = workflow::timeout(Duration::from_millis(50), slow(slow_ms)).await;
-    let again = workflow::timeout(Duration::from_secs(60), touch()).await;
-    Ok((bounded.is_ok(), again.is_ok()))
-}
-
-#[step]
-async fn slow(millis: u64) -> Result<()> {
-    pause(millis).await;
-    Ok(())
-}
-
-#[expect(clippy::disallowed_methods, reason = "a step that takes real time")]
-async fn pause(millis: u64) {
-    tokio::time::sleep(Duration::from_millis(millis)).await;
-}
-
-#[tokio::test]
-async fn a_branch_can_be_bounded() {
-    let (place, world) = (Place::new(), Arc::<World>::default());
-    let runtime = runtime(&place, &world).await;
-    let fast = runtime.start(race(0)).await.unwrap();
-    assert_eq!(fast.result().await.unwrap(), (true, true));
-    let late = runtime.start(race(60_000)).await.unwrap();
-    assert_eq!(late.result().await.unwrap(), (false, true));
-    let _: fn(TimedOut) -> String = |timed_out| timed_out.to_string();
-}
-
-#[workflow]
-async fn times() -> Result<(Timestamp, Timestamp, String, Vec<u64>)> {
-    let before = workflow::now();
-    let until = before + Duration::from_millis(30);
-    workflow::sleep_until(until).await;
-    assert!(workflow::now() >= until, "a timer is never early");
-    let chance = vec![workflow::random::<u64>(), u64::from(workflow::random::<bool>())];
-    let fraction = workflow::random::<f64>();
-    assert!((0.0..1.0).contains(&fraction));
-    touch().await?;
-    Ok((before, workflow::now(), workflow::uuid().to_string(), chance))
-}
-
-#[workflow]
-async fn times_then_waits() -> Result<String> {
-    let drawn = format!("{} {}", workflow::uuid(), workflow::random::<u128>());
-    let now = workflow::now();
-    touch().await?;
-    workflow::sleep(Duration::from_millis(400)).await;
-    Ok(format!("{drawn} {now} {} {}", workflow::id(), workflow::uuid()))
-}
-
-#[tokio::test]
-async fn time_and_chance_are_the_same_in_every_life() {
-    let (place, world) = (Place::new(), Arc::<World>::default());
-    let runtime = builder(&place, &world).park_after(Duration::ZERO).build().await.unwrap();
-    let (before, after, uuid, _) = runtime.start(times()).await.unwrap().result().await.unwrap();
-    assert!(after.since(before) >= Duration::from_millis(30));
-    assert_eq!(uuid.len(), 36);
-    // Parked in between: the end is computed in a replay. A replay that drew
-    // otherwise would decide otherwise: the draws are in the arguments below.
-    let run = runtime.start(draws().id("d")).await.unwrap();
-    let drawn = run.result().await.unwrap();
-    assert_eq!(drawn.len(), 4);
-    let unique: std::collections::BTreeSet<_> = drawn.iter().collect();
-    assert_eq!(unique.len(), 4);
-    let run = runtime.start(times_then_waits().id("t")).await.unwrap();
-    assert!(run.result().await.unwrap().contains(" t "));
-}
-
 #[step]
 async fn echo(text: String) -> Result<String> {
     Ok(text)
-}
-
-#[workflow]
-async fn draws() -> Result<Vec<String>> {
-    let mut all = Vec::new();
-    for _ in 0..2 {
-        all.push(echo(workflow::uuid().to_string()).await?);
-        workflow::sleep(Duration::from_millis(120)).await;
-        all.push(echo(workflow::random::<u64>().to_string()).await?);
-    }
-    Ok(all)
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use workflow_runtime::testing::{External, Sim};
-use workflow_runtime::{Failure, FailureKind, Result, step, workflow};
+use workflow_runtime::{Failure, FailureKind, Result, RetryPolicy, Status, step, workflow};
 
 #[step(retry(attempts = 4, first = "1s", jitter = 0.0), timeout = "30s")]
 async fn kit_pay(cents: u64, card: String) -> Result<String> {
@@ -71,6 +71,43 @@ async fn one_failure_too_many_is_the_workflows(sim: Sim) {
     sim.fault(kit_pay).fails(4);
     let failure = sim.start(kit_order(7)).await.result().await.unwrap_err();
     assert!(failure.to_string().contains("a fault of the test"), "{failure}");
+}
+
+#[step(retry(attempts = 3, first = "1h"))]
+async fn kit_never() -> Result<()> {
+    Err(Failure::new(format!("attempt {}", step::attempt())))
+}
+
+#[step]
+async fn kit_once() -> Result<()> {
+    Err(Failure::new(format!("attempt {}", step::attempt())))
+}
+
+#[step(retry(attempts = 9))]
+async fn kit_finally() -> Result<()> {
+    Err(Failure::new(format!("attempt {}", step::attempt())).into_final())
+}
+
+#[workflow]
+async fn kit_fails(which: String) -> Result<()> {
+    match which.as_str() {
+        "never" => kit_never().await,
+        "once" => kit_once().await,
+        "final" => kit_finally().await,
+        "call" => kit_once().retry(RetryPolicy::new(5)).await,
+        other => Err(Failure::new(other)),
+    }
+}
+
+#[workflow_runtime::test(crash = everywhere)]
+async fn the_last_error_goes_to_the_workflow_when_no_attempt_is_left(sim: Sim) {
+    for (which, attempts) in [("never", 3), ("once", 1), ("final", 1), ("call", 5)] {
+        let run = sim.start(kit_fails(which.to_owned())).await;
+        let failure = run.result().await.unwrap_err();
+        assert_eq!(failure.to_string(), format!("attempt {attempts}"), "{which}");
+        assert_eq!(failure.kind(), FailureKind::Raised);
+        assert_eq!(run.status().await.unwrap(), Status::Failed);
+    }
 }
 
 #[workflow_runtime::test]

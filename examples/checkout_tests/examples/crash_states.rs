@@ -4,6 +4,8 @@
 //! cargo run --release -p checkout-tests --example crash_states
 //! ```
 
+#![expect(clippy::print_stdout, reason = "it prints a figure")]
+
 use std::time::{Duration, Instant};
 
 use checkout_tests::checkout;

@@ -135,6 +135,12 @@ impl Driver {
         if state.checkpoints.contains(&(run, call)) && !state.two {
             wrong.push(format!("step `{step}` runs again although its result is durable"));
         }
+        let repeated = state.calls.iter().any(|other| {
+            (other.run, other.call, other.attempt, other.life) == (run, call, number, life)
+        });
+        if repeated && !state.two {
+            wrong.push(format!("attempt {number} of step `{step}` is made twice in one life"));
+        }
         for other in &state.calls {
             let same = (other.run, other.call) == (run, call);
             if same != (other.key == key) {

@@ -191,6 +191,10 @@ impl Explorer<'_> {
         for run in &plain.stored {
             let Some(end) = &run.record.end else { continue };
             let other = crashed.stored.iter().find(|other| other.record.id == run.record.id);
+            // Started again, it draws other chance.
+            if other.is_some_and(|other| other.record.run != run.record.run) {
+                continue;
+            }
             let other = other.and_then(|other| other.record.end.as_ref());
             let same =
                 other.is_some_and(|other| other.how == end.how && other.output == end.output);
@@ -296,7 +300,7 @@ where
     tokio.block_on(tokio::task::unconstrained(async {
         let inside = Inside::new(config, plan, chance).await;
         let inside = inside.unwrap_or_else(|error| fail(&format!("the store: {error}")));
-        inside.run(config, body, judge).await
+        inside.run(body, judge).await
     }))
 }
 
@@ -341,7 +345,6 @@ impl Inside {
 
     async fn run<F, T>(
         self,
-        config: &Config,
         body: impl FnOnce(Sim) -> F,
         judge: impl FnOnce(T) -> Option<String> + 'static,
     ) -> Ran
@@ -385,7 +388,6 @@ impl Inside {
         let (choices, passed) =
             (std::mem::take(&mut state.choices), std::mem::take(&mut state.passed));
         drop(state);
-        let _name = config.name;
         Ran { failure, plan, choices, passed, timeline, stored }
     }
 

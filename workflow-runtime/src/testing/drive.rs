@@ -201,6 +201,9 @@ impl Driver {
     /// A process that was taken over and has nothing left to do ends, and what
     /// it still held is free.
     pub(super) fn end_zombies(&mut self) {
+        if self.world.state().committing > 0 {
+            return;
+        }
         let ended = |life: &mut Life| {
             let idle = life.held.is_empty() && life.running.is_empty() && life.ready.is_empty();
             life.zombie && idle

@@ -82,6 +82,15 @@ impl Gate {
     }
 }
 
+/// A commit under way, also if it is dropped.
+struct UnderWay<'a>(&'a World);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.state().committing -= 1;
+    }
+}
+
 fn contents(item: &Item) -> String {
     let mut parts = Vec::new();
     if let Some(start) = &item.start {
@@ -112,8 +121,10 @@ decorate! {
             let number = {
                 let mut state = self.world.state();
                 state.commits += 1;
+                state.committing += 1;
                 state.commits
             };
+            let _under_way = UnderWay(&self.world);
             self.before(number).await?;
             let answers = self.inner.commit(items).await?;
             self.note(number, items, &answers);

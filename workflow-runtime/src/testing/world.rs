@@ -84,6 +84,8 @@ pub(super) struct Facts {
     pub(super) backlog: Vec<NewRun>,
     pub(super) ended: Vec<(u32, Ended)>,
     pub(super) commits: u64,
+    /// Commits under way.
+    pub(super) committing: u32,
     pub(super) life: u32,
     pub(super) crash: bool,
     pub(super) second: bool,

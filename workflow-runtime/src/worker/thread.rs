@@ -381,6 +381,8 @@ impl WorkflowThread {
         if let Some((ticket, _)) = self.held_back
             && !next.is_some_and(|next| next.is_end_in(ticket.run))
         {
+            // Also if the run has left memory meanwhile.
+            self.held_back = None;
             self.with(ticket, |_, _| true);
         }
     }

@@ -190,8 +190,8 @@ impl<T, E> Handle<T, E> {
     }
 
     /// Where the end of that run will be told.
-    pub(super) fn is_sole(&self) -> bool {
-        self.client.sole
+    pub(super) fn is_exclusive(&self) -> bool {
+        self.client.exclusive
     }
 
     pub(super) fn ending_of(&self, run: RunId) -> Arc<Ending> {

@@ -25,9 +25,9 @@ pub(crate) struct Inner {
     pub(crate) limits: Limits,
     pub(crate) clock: Arc<dyn Clock>,
     /// No worker of this process has the store, too.
-    pub(crate) alone: bool,
+    pub(crate) without_worker: bool,
     /// No other process has the store: nothing has to be looked for.
-    pub(crate) sole: bool,
+    pub(crate) exclusive: bool,
     /// For ids.
     pub(crate) chance: Mutex<ChaCha8Rng>,
 }

@@ -214,7 +214,7 @@ impl Client {
     /// The client of a runtime is closed by
     /// [`Runtime::shutdown`](crate::Runtime::shutdown); here it does nothing.
     pub async fn close(&self) {
-        if !self.inner.alone {
+        if !self.inner.without_worker {
             return;
         }
         self.inner.starts.close();

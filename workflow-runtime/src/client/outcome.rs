@@ -74,7 +74,7 @@ async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
     let mut look = LOOK;
     loop {
         if let Some(ending) = &ending {
-            let waited = match handle.is_sole() {
+            let waited = match handle.is_exclusive() {
                 true => Some(ending.wait().await),
                 false => within(look, ending.wait()).await,
             };

@@ -76,7 +76,7 @@ impl Builder {
             turn_limit: TURN_LIMIT,
             keep_completed: Some(KEEP_COMPLETED),
             build: default_build().into(),
-            sole: false,
+            exclusive: false,
         };
         Self {
             url,
@@ -281,8 +281,8 @@ impl Builder {
             numbers,
             limits,
             clock: clock_of,
-            alone: false,
-            sole: false,
+            without_worker: false,
+            exclusive: false,
             chance,
         };
         Ok(Runtime {
@@ -331,8 +331,8 @@ impl Builder {
             numbers,
             limits,
             clock,
-            alone: true,
-            sole: false,
+            without_worker: true,
+            exclusive: false,
             chance,
         };
         Ok(Client { inner: Arc::new(inner) })

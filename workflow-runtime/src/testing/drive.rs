@@ -41,6 +41,8 @@ pub(super) struct Driver {
     /// Nothing happens before time has passed: it was chosen so.
     pub(super) waits: bool,
     pub(super) serial: u32,
+    /// A turn does not return: there is nothing to go on with.
+    broken: bool,
 }
 
 /// A new life on its way: who it is, once the store has answered.
@@ -91,7 +93,7 @@ pub(super) fn settings(build: &str) -> Settings {
         turn_limit: Duration::from_secs(10),
         keep_completed: None,
         build: build.into(),
-        sole: true,
+        exclusive: true,
     }
 }
 
@@ -109,6 +111,7 @@ impl Driver {
             quiet: 0,
             waits: false,
             serial: 0,
+            broken: false,
         }
     }
 
@@ -122,7 +125,7 @@ impl Driver {
     fn poll(&mut self, cx: &mut Context<'_>, body: TaskId) -> Poll<bool> {
         self.world.state().root = Some(cx.waker().clone());
         loop {
-            if self.tasks.is_over(body) {
+            if self.broken || self.tasks.is_over(body) {
                 return Poll::Ready(true);
             }
             if self.change_lives() || self.tasks.poll(cx) {
@@ -324,8 +327,9 @@ impl Driver {
         self.check(done);
     }
 
-    fn check(&self, done: Result<(), Error>) {
+    fn check(&mut self, done: Result<(), Error>) {
         if let Err(error) = done {
+            self.broken = true;
             self.world.violation(error.to_string());
         }
     }

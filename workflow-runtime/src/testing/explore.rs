@@ -336,8 +336,8 @@ impl Inside {
             numbers: Numbers::new(Arc::clone(&self.store)),
             limits: settings("").limits,
             clock: self.world.clock(),
-            alone: false,
-            sole: true,
+            without_worker: false,
+            exclusive: true,
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(0)),
         };
         Client { inner: Arc::new(inner) }

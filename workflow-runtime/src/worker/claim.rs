@@ -60,7 +60,7 @@ impl Claimer {
     /// writes.
     async fn rest(&self, wait: Duration) {
         let Parts { store, clock, endings, settings, .. } = &self.shared.parts;
-        if settings.sole {
+        if settings.exclusive {
             let _either = within(wait, self.shared.claim.notified()).await;
             return;
         }
@@ -108,7 +108,7 @@ impl Claimer {
         let Parts { store, clock, settings, .. } = &self.shared.parts;
         let due = store.next_due().await?.unwrap_or(Timestamp::NEVER);
         let wait = due.since(clock.now());
-        Ok(if settings.sole { wait } else { wait.min(POLL) })
+        Ok(if settings.exclusive { wait } else { wait.min(POLL) })
     }
 
     /// Claims what is due, as far as there are slots. False: some is left.

@@ -67,7 +67,7 @@ pub(crate) struct Settings {
     pub(crate) keep_completed: Option<Duration>,
     pub(crate) build: Arc<str>,
     /// No other process has the store: nothing has to be looked for.
-    pub(crate) sole: bool,
+    pub(crate) exclusive: bool,
 }
 
 /// What the parts of a worker share.

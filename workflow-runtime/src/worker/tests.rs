@@ -74,7 +74,7 @@ async fn start(flaky: Flaky) -> (Client, Worker) {
         probation: Duration::from_millis(10),
         turn_limit: Duration::from_secs(10),
         keep_completed: None,
-        sole: false,
+        exclusive: false,
         build: "b".into(),
     };
     let worker = Worker::start(Parts {
@@ -90,8 +90,17 @@ async fn start(flaky: Flaky) -> (Client, Worker) {
     let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
     let clock = Arc::new(SystemClock::new());
     let chance = std::sync::Mutex::new(crate::chance::stream());
-    let inner =
-        Inner { store, endings, starts, numbers, limits, clock, alone: false, sole: false, chance };
+    let inner = Inner {
+        store,
+        endings,
+        starts,
+        numbers,
+        limits,
+        clock,
+        without_worker: false,
+        exclusive: false,
+        chance,
+    };
     (Client { inner: Arc::new(inner) }, worker)
 }
 

@@ -1,5 +1,5 @@
 //! The test kit: workflows in virtual time, with mocks, crashes and every order
-//! of events. Feature `testing`. [The guide](crate::docs::testing).
+//! of events. Feature `testing`. [The guide](super::docs::testing).
 //!
 //! It is the production engine on the memory store. Time moves by itself when
 //! nothing else can run.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use checkout_tests::mistakes::{
     Payments, dated_invoice, invoice, invoice_of_many, pay, pay_within_a_minute, sum_of_two,
 };
-use workflow_runtime::testing::{Sim, replay_file};
+use proptest::prop_assert_eq;
+use proptest::test_runner::{TestError, TestRunner};
+use workflow_runtime::testing::{Sim, plans, replay_file, simulate};
 
 fn payments(sim: &Sim) -> Arc<Payments> {
     let payments = Arc::new(Payments::default());
@@ -61,6 +63,23 @@ async fn faults_find_a_step_that_relies_on_its_commit(sim: Sim) {
     let payments = payments(&sim);
     sim.start(pay(500)).await.result().await.unwrap();
     assert_eq!(payments.total(), 500, "charged exactly once");
+}
+
+#[test]
+fn a_plan_that_fails_shrinks_to_the_one_fault_that_matters() {
+    let mut runner = TestRunner::deterministic();
+    let found = runner.run(&plans(0..4), |plan| {
+        let total = simulate(&plan, |sim| async move {
+            let payments = payments(&sim);
+            sim.start(pay(500)).await.result().await.unwrap();
+            payments.total()
+        });
+        prop_assert_eq!(total, 500, "charged exactly once");
+        Ok(())
+    });
+    let Err(TestError::Fail(reason, plan)) = found else { panic!("no plan fails: {found:?}") };
+    assert!(reason.message().contains("charged exactly once"), "{reason}");
+    assert_eq!(plan.size(), 1, "{plan}");
 }
 
 #[test]

@@ -11,10 +11,12 @@ const TRIES: u32 = 300;
 pub(super) fn minimise(failed: Ran, again: impl Fn(&Plan) -> Option<Ran>) -> Ran {
     let (mut least, mut tries) = (failed, 0);
     loop {
-        let smaller = without_one(&least.plan).find_map(|plan| {
+        let size = least.plan.size();
+        let mut plans = without_one(&least.plan).filter(|plan| plan.size() < size);
+        let smaller = plans.find_map(|plan| {
             tries += 1;
             let ran = if tries > TRIES { None } else { again(&plan) };
-            ran.filter(|ran| ran.plan.size() < least.plan.size())
+            ran.filter(|ran| ran.plan.size() < size)
         });
         match smaller {
             Some(smaller) => least = smaller,

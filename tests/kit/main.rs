@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is a test")]
 
 mod crash;
+mod golden;
 mod mocks;
 mod orders;
 mod repeat;

@@ -20,6 +20,7 @@ mod plan;
 mod property;
 mod report;
 mod sim;
+mod simulate;
 mod tasks;
 mod verify;
 mod world;
@@ -29,12 +30,13 @@ pub use crash::CrashPoint;
 pub(crate) use crash::crashing;
 pub use explore::{Config, Schedules, Verdict, check};
 pub use external::{External, Lost};
-pub use golden::{Recorded, count_files, replay_file};
+pub use golden::{Recorded, replay_file, replay_new_files};
 pub use mock::{Spy, StepFault};
 pub use plan::{Fault, Plan};
 #[cfg(feature = "proptest")]
-pub use property::{plans, simulate};
+pub use property::plans;
 pub use sim::{Point, Sim};
+pub use simulate::simulate;
 
 /// Makes a test of each history file: `replay_tests!("tests/histories/*.json")`.
 /// A test with `record = "name"` writes such files.

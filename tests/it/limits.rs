@@ -109,6 +109,35 @@ async fn no_more_steps_run_than_there_are_slots_and_all_run_in_the_end() {
     assert_eq!(world.bodies(), 10);
 }
 
+#[step]
+async fn hop(long: bool) -> Result<()> {
+    if long {
+        tokio::task::yield_now().await;
+    }
+    Ok(())
+}
+
+#[workflow]
+async fn hops() -> Result<()> {
+    for n in 0..6 {
+        hop(n % 2 == 0).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_gives_a_step_slot_back_the_outcome_goes_to_the_thread_of_the_run() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = builder(&place, &world).workflow_threads(4).max_steps(1).build().await.unwrap();
+    let mut runs = Vec::new();
+    for _ in 0..40 {
+        runs.push(runtime.start(hops()).await.unwrap());
+    }
+    for run in runs {
+        run.result().within(Duration::from_secs(60)).await.unwrap();
+    }
+}
+
 #[workflow]
 async fn drops_what_waits() -> Result<u32> {
     let all = futures::future::join_all((0..5).map(|_| hold()));

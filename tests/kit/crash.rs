@@ -115,3 +115,27 @@ async fn the_same_on_a_sqlite_file(sim: Sim) {
     assert_eq!(run.result().await.unwrap(), 500 + 501);
     assert_eq!(bank.read(|total| *total), 501);
 }
+
+#[step(semantics = at_most_once)]
+async fn crash_once() -> Result<()> {
+    Ok(())
+}
+
+#[workflow]
+async fn crash_shielded() -> Result<String> {
+    let once = workflow::shielded(crash_once()).await;
+    Ok(once.map_or_else(|failure| format!("{:?}", failure.kind()), |()| "done".to_owned()))
+}
+
+#[workflow_runtime::test]
+async fn what_runs_at_most_once_is_not_begun_again_behind_a_cancellation(sim: Sim) {
+    sim.fault(crash_once).delays(Duration::from_secs(10)..Duration::from_secs(10));
+    let run = sim.start(crash_shielded()).await;
+    sim.advance(Duration::from_secs(1)).await;
+    // The start, the intent, and then the cancellation: recovery finds it first.
+    sim.crash_at(Point::before_commit(3));
+    run.cancel().await.unwrap();
+    let _ended = run.result().await;
+    assert!(sim.timeline().contains("CRASH before commit 3"), "{}", sim.timeline());
+    assert_eq!(sim.calls(crash_once).len(), 1, "{}", sim.timeline());
+}

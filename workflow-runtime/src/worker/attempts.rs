@@ -7,14 +7,21 @@ use super::message::Ticket;
 use super::run::{Run, Running, Step, StepState};
 use super::thread::{Adopted, WorkflowThread};
 use crate::error::{Failure, FailureKind};
-use crate::model::{AttemptRecord, CallId, RetryPolicy, StepOutcome, StepRun};
+use crate::model::{AttemptRecord, CallId, RetryPolicy, StepDefinition, StepOutcome, StepRun};
 use crate::step::StepContext;
 use crate::turn::Target;
 
 impl WorkflowThread {
-    /// Starts calls that are durable.
+    /// Starts calls that are durable, and still waited for.
     pub(super) fn launch(&mut self, ticket: Ticket, run: &mut Run, calls: Vec<CallId>) {
         for call in calls {
+            if !run.actor.is_waiting(call) {
+                continue;
+            }
+            if let Some(step) = self.begun_before(run, call) {
+                self.interrupted(run, call, step);
+                continue;
+            }
             let Some(spec) = run.actor.call(call) else { continue };
             let (definition, overrides) = match &spec.target {
                 Target::Timer { due } => {
@@ -53,30 +60,27 @@ impl WorkflowThread {
         }
     }
 
-    /// Starts the calls that wait at a recovered frontier. What runs at most
-    /// once and was begun in an earlier life is not begun again.
-    pub(super) fn recovered(&mut self, ticket: Ticket, run: &mut Run, calls: Vec<CallId>) {
-        for call in calls {
-            let is_adopted = self.adopted.contains_key(&(ticket.run, call));
-            let was_begun = run.records.contains_key(&call) && !is_adopted;
-            let step = run.actor.call(call).and_then(|spec| match spec.target {
-                Target::Step { definition, .. } => definition,
-                Target::Timer { .. } => None,
-            });
-            match step.filter(|step| step.at_most_once && was_begun) {
-                Some(step) => {
-                    let message = format!(
-                        "the process ended while `{}` was running: whether it acted is unknown",
-                        step.named.name
-                    );
-                    let failure = Failure::of_kind(FailureKind::Interrupted, message);
-                    let limits = self.shared.parts.settings.limits;
-                    self.conclude_step(run, call, failed(step, &failure, limits).outcome);
-                }
-                None if run.actor.is_waiting(call) => self.launch(ticket, run, vec![call]),
-                None => {}
-            }
+    /// A step that runs at most once and that an earlier life began: it is not
+    /// begun again.
+    fn begun_before(&self, run: &Run, call: CallId) -> Option<&'static StepDefinition> {
+        let is_adopted = self.adopted.contains_key(&(run.actor.run(), call));
+        if !run.records.contains_key(&call) || is_adopted {
+            return None;
         }
+        match run.actor.call(call)?.target {
+            Target::Step { definition, .. } => definition.filter(|step| step.at_most_once),
+            Target::Timer { .. } => None,
+        }
+    }
+
+    fn interrupted(&self, run: &mut Run, call: CallId, step: &StepDefinition) {
+        let message = format!(
+            "the process ended while `{}` was running: whether it acted is unknown",
+            step.named.name
+        );
+        let failure = Failure::of_kind(FailureKind::Interrupted, message);
+        let limits = self.shared.parts.settings.limits;
+        self.conclude_step(run, call, failed(step, &failure, limits).outcome);
     }
 
     /// Makes the next attempt of a step, if it is due.

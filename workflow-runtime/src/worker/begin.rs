@@ -99,7 +99,7 @@ impl WorkflowThread {
             thread.deliver_overdue(run);
             thread.settle_dropped(run);
             let frontier = run.actor.frontier();
-            thread.recovered(ticket, run, frontier);
+            thread.launch(ticket, run, frontier);
             true
         });
     }

@@ -14,7 +14,7 @@ use super::Shared;
 use super::lane::Lane;
 use super::message::{Message, Ticket};
 use super::run::Running;
-use super::slots::StepSlots;
+use super::slots::{StepSlots, Waiting};
 use crate::clock::{pause, within};
 use crate::error::{Failure, FailureKind};
 use crate::inbox::Inbox;
@@ -71,8 +71,16 @@ impl Launcher {
         if launches.is_empty() {
             return;
         }
-        self.slots.admit(launches);
+        let next = self.slots.admit(self, launches);
         self.spawn(launches);
+        Self::spawn_each(next);
+    }
+
+    /// Attempts that waited for a slot, each by its own thread's launcher.
+    pub(super) fn spawn_each(next: Vec<Waiting>) {
+        for (launcher, launch) in next {
+            launcher.spawn(&mut vec![launch]);
+        }
     }
 
     pub(super) fn spawn(&self, launches: &mut Vec<Launch>) {
@@ -171,8 +179,7 @@ struct SlotGuard<'a> {
 impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
         if self.count > 0 {
-            let mut next = self.launcher.slots.give_back(self.count);
-            self.launcher.spawn(&mut next);
+            Launcher::spawn_each(self.launcher.slots.give_back(self.count));
         }
     }
 }

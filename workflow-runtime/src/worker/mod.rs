@@ -285,6 +285,7 @@ impl Shared {
     }
 
     fn close_threads(&self) {
+        self.step_slots.close();
         for inbox in &self.threads {
             inbox.close();
         }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::launch::Launch;
+use super::launch::{Launch, Launcher};
 use crate::model::{CallId, RunId};
 
 /// The runs that are in hand.
@@ -65,32 +65,39 @@ impl RunSlots {
 /// The attempts that run, and those that wait for a slot.
 pub(super) struct StepSlots {
     free: AtomicUsize,
-    waiting: Mutex<VecDeque<Launch>>,
+    waiting: Mutex<VecDeque<Waiting>>,
 }
+
+/// An attempt that waits for a slot, and who begins it: its outcome goes to the
+/// thread that has its run, whoever gives the slot back.
+pub(super) type Waiting = (Launcher, Launch);
 
 impl StepSlots {
     pub(super) fn new(limit: usize) -> Self {
         Self { free: AtomicUsize::new(limit.max(1)), waiting: Mutex::default() }
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<Launch>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, VecDeque<Waiting>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Leaves in `launches` those that have a slot; the others wait.
-    pub(super) fn admit(&self, launches: &mut Vec<Launch>) {
+    /// Leaves in `launches` those that have a slot; the others wait. Gives those
+    /// that waited and have one now.
+    pub(super) fn admit(&self, by: &Launcher, launches: &mut Vec<Launch>) -> Vec<Waiting> {
         let wanted = launches.len();
         let take = |free: usize| Some(free.saturating_sub(wanted));
         let free = self.free.fetch_update(Ordering::AcqRel, Ordering::Acquire, take);
         let free = free.unwrap_or_else(|free| free);
+        let mut next = Vec::new();
         if free < wanted {
             let mut waiting = self.waiting();
-            waiting.extend(launches.drain(free..));
+            waiting.extend(launches.drain(free..).map(|launch| (by.clone(), launch)));
             // Slots that were given back before these waited are theirs.
             while !waiting.is_empty() && self.take_one() {
-                launches.extend(waiting.pop_front());
+                next.extend(waiting.pop_front());
             }
         }
+        next
     }
 
     fn take_one(&self) -> bool {
@@ -99,12 +106,18 @@ impl StepSlots {
     }
 
     /// Gives slots back; returns the attempts that have them now.
-    pub(super) fn give_back(&self, count: usize) -> Vec<Launch> {
+    pub(super) fn give_back(&self, count: usize) -> Vec<Waiting> {
         let mut waiting = self.waiting();
         let next = count.min(waiting.len());
         let launches = waiting.drain(..next).collect();
         self.free.fetch_add(count - next, Ordering::AcqRel);
         launches
+    }
+
+    /// Nobody begins what waits any more.
+    pub(super) fn close(&self) {
+        let waiting = std::mem::take(&mut *self.waiting());
+        drop(waiting);
     }
 
     /// Nobody wants that attempt any more. True: it waited for a slot.
@@ -113,7 +126,7 @@ impl StepSlots {
         let mut waiting = self.waiting();
         let before = waiting.len();
         if before > 0 {
-            waiting.retain(|launch| of(launch) != (run, call));
+            waiting.retain(|(_, launch)| of(launch) != (run, call));
         }
         waiting.len() < before
     }
@@ -122,7 +135,7 @@ impl StepSlots {
     pub(super) fn forget_thread(&self, thread: usize) -> usize {
         let mut waiting = self.waiting();
         let before = waiting.len();
-        waiting.retain(|launch| launch.ticket.thread != thread);
+        waiting.retain(|(_, launch)| launch.ticket.thread != thread);
         before - waiting.len()
     }
 }

@@ -24,7 +24,6 @@ const TURN: Duration = Duration::from_secs(10);
 
 pub(crate) struct Stepwise {
     shared: Arc<Shared>,
-    launcher: Launcher,
     held: Arc<Inbox<Launch>>,
     /// Asks the workflow thread for a round.
     ask: Option<mpsc::Sender<()>>,
@@ -46,14 +45,14 @@ impl Stepwise {
         launcher.held = Some(Arc::clone(&held));
         let (ask, asked) = mpsc::channel();
         let (tell, told) = mpsc::channel();
-        let (of, launches) = (Arc::clone(&shared), launcher.clone());
+        let of = Arc::clone(&shared);
         let run = move || {
-            let mut thread = WorkflowThread::new(of, 0, launches);
+            let mut thread = WorkflowThread::new(of, 0, launcher);
             thread.chance = chance;
             while asked.recv().is_ok() && tell.send(thread.once()).is_ok() {}
         };
         let thread = Some(spawn("workflow-0".to_owned(), run)?);
-        Ok(Self { shared, launcher, held, ask: Some(ask), told, thread, alarm: None })
+        Ok(Self { shared, held, ask: Some(ask), told, thread, alarm: None })
     }
 
     pub(crate) fn starts(&self) -> Arc<dyn Starts> {
@@ -150,7 +149,7 @@ impl Stepwise {
 
     /// An attempt is over, or is dropped: the next one may have its slot.
     pub(crate) fn leave_slot(&self) {
-        self.launcher.spawn(&mut self.shared.step_slots.give_back(1));
+        Launcher::spawn_each(self.shared.step_slots.give_back(1));
     }
 }
 

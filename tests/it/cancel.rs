@@ -429,3 +429,65 @@ async fn a_panic_in_a_branch_is_the_workflows() {
     let report = run.blocked().await.unwrap().unwrap();
     assert!(report.message().contains("in a branch"), "{report}");
 }
+
+#[workflow]
+async fn shields_a_branch() -> Result<u32> {
+    let shielded = workflow::shielded(async {
+        let branch = workflow::spawn(async { wait_at_gate().await });
+        let got = branch.await;
+        note("in the shield".into()).await?;
+        got
+    });
+    shielded.await?;
+    note("after it".into()).await?;
+    Ok(1)
+}
+
+#[tokio::test]
+async fn a_branch_that_is_spawned_behind_a_shield_is_shielded_too() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = runtime(&place, &world).await;
+    let run = runtime.start(shields_a_branch()).await.unwrap();
+    world.reached.notified().await;
+    run.cancel().await.unwrap();
+    // The cancellation is delivered while the step runs.
+    while !run.history().await.unwrap().events().iter().any(|event| event.kind() == "cancelled") {
+        tokio::task::yield_now().await;
+    }
+    world.gate.notify_one();
+    is_cancelled(&run).await;
+    assert_eq!(*world.notes.lock().unwrap(), ["in the shield"]);
+}
+
+#[workflow]
+async fn begins_a_scope_too_late() -> Result<u32> {
+    let told = workflow::sync::Notify::new();
+    let shielded = workflow::shielded(async {
+        let got = wait_at_gate().await;
+        told.notify_one();
+        note("in the shield".into()).await?;
+        got
+    });
+    let beside = async {
+        told.notified().await;
+        workflow::cancellable(note("beside it".into())).await
+    };
+    let (got, beside) = tokio::join!(shielded, beside);
+    assert!(beside.is_ok());
+    got
+}
+
+#[tokio::test]
+async fn what_was_cancelled_opens_no_new_scope() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = runtime(&place, &world).await;
+    let run = runtime.start(begins_a_scope_too_late()).await.unwrap();
+    world.reached.notified().await;
+    run.cancel().await.unwrap();
+    while !run.history().await.unwrap().events().iter().any(|event| event.kind() == "cancelled") {
+        tokio::task::yield_now().await;
+    }
+    world.gate.notify_one();
+    is_cancelled(&run).await;
+    assert_eq!(*world.notes.lock().unwrap(), ["in the shield"]);
+}

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use workflow_runtime::{
@@ -73,6 +74,62 @@ impl Codec for Caesar {
 fn contains(path: &Path, text: &str) -> bool {
     let bytes = std::fs::read(path).unwrap();
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+/// Encodes until it is broken.
+#[derive(Debug)]
+struct Fragile(Arc<AtomicBool>);
+
+impl Codec for Fragile {
+    fn id(&self) -> &'static str {
+        "fragile"
+    }
+
+    fn encode(&self, plain: &str) -> Result<String, BoxError> {
+        if self.0.load(Ordering::SeqCst) { Err("out of keys".into()) } else { Ok(plain.into()) }
+    }
+
+    fn decode(&self, _id: &str, stored: &str) -> Result<String, BoxError> {
+        Ok(stored.to_owned())
+    }
+}
+
+#[step]
+async fn breaks_its_codec(#[state] world: &World) -> Result<u32> {
+    world.reached.notify_one();
+    world.gate.notified().await;
+    Ok(world.count())
+}
+
+#[workflow]
+async fn outlives_its_codec(panics: bool) -> Result<u32> {
+    let got = breaks_its_codec().await?;
+    assert!(!panics, "on purpose");
+    Ok(got)
+}
+
+#[tokio::test]
+async fn a_codec_that_fails_sets_a_run_aside_and_repeats_nothing() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let broken = Arc::new(AtomicBool::new(false));
+    let build = || builder(&place, &world).codec(Fragile(Arc::clone(&broken))).build();
+    let runtime = build().await.unwrap();
+    for (n, panics) in (1..).zip([false, true]) {
+        broken.store(false, Ordering::SeqCst);
+        let run = runtime.start(outlives_its_codec(panics)).await.unwrap();
+        world.reached.notified().await;
+        broken.store(true, Ordering::SeqCst);
+        world.gate.notify_one();
+        while run.status().await.unwrap() != Status::Blocked {
+            assert!(world.bodies() <= n, "the step is run again and again");
+            tokio::task::yield_now().await;
+        }
+        let report = run.blocked().await.unwrap().unwrap();
+        assert_eq!(report.kind(), BlockedKind::Unstorable);
+        assert!(report.message().contains("out of keys"), "{report}");
+        assert_eq!(world.bodies(), n);
+    }
+    runtime.shutdown().await.unwrap();
 }
 
 #[tokio::test]

@@ -86,6 +86,38 @@ async fn no_more_runs_are_in_hand_than_there_are_slots() {
     assert_eq!(world.running.lock().unwrap().1, 2);
 }
 
+/// Cancelled, it begins a step; beside it a timer runs.
+#[workflow]
+async fn works_after_a_cancellation() -> Result<u32> {
+    let works = async {
+        let slept = workflow::cancellable(workflow::sleep(Duration::from_secs(3_600))).await;
+        assert!(slept.is_err());
+        hold().await
+    };
+    let (held, ()) = tokio::join!(works, workflow::sleep(Duration::from_secs(1)));
+    held
+}
+
+#[tokio::test]
+async fn a_run_whose_step_runs_does_not_leave_memory_for_want_of_a_slot() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let hour = Duration::from_secs(3_600);
+    let runtime = builder(&place, &world).max_runs(1).park_after(hour).build().await.unwrap();
+    let waiting = runtime.start(works_after_a_cancellation()).await.unwrap();
+    // Has the slot as soon as the other one only waits.
+    let holding = runtime.start(holds()).await.unwrap();
+    world.reached.notified().await;
+    waiting.cancel().await.unwrap();
+    world.reached.notified().await;
+    let early = waiting.result().within(Duration::from_millis(1_500)).await;
+    assert_eq!(early.unwrap_err().kind(), FailureKind::Unfinished);
+    world.gate.notify_waiters();
+    let ended = waiting.result().within(Duration::from_secs(5)).await;
+    assert_eq!(ended.unwrap(), 2, "the step was run again");
+    assert_eq!(world.bodies(), 2);
+    holding.result().within(Duration::from_secs(5)).await.unwrap();
+}
+
 #[workflow]
 async fn holds_many(count: u32) -> Result<u32> {
     let all = (0..count).map(|_| hold());

@@ -1,9 +1,10 @@
 //! Turns that do not return, and steps that block the user's threads.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use workflow_runtime::{BlockedKind, ErrorKind, Handle, Result, Status, step, workflow};
+use workflow_runtime::{BlockedKind, ErrorKind, Handle, Result, Runtime, Status, step, workflow};
 use workflow_tests::Place;
 
 use crate::steps::{World, builder};
@@ -49,7 +50,7 @@ async fn blocks_at_once() -> Result<u32> {
     tick().await
 }
 
-async fn is_blocked(run: &Handle<u32>) {
+async fn is_blocked<T>(run: &Handle<T>) {
     while run.status().await.unwrap() != Status::Blocked {
         tokio::task::yield_now().await;
     }
@@ -139,4 +140,117 @@ fn a_step_that_blocks_every_thread_of_its_runtime_stops_no_commit_and_no_timer()
     assert_eq!(result.unwrap(), 5);
     here.block_on(runtime.shutdown()).unwrap();
     steps.shutdown_background();
+}
+
+/// Turns that do not return and have begun, by their number.
+static STUCK: [AtomicBool; 5] = [const { AtomicBool::new(false) }; 5];
+
+#[workflow]
+async fn blocks_as(number: usize) -> Result<()> {
+    tick().await?;
+    STUCK[number].store(true, Ordering::SeqCst);
+    block();
+    Ok(())
+}
+
+/// Waits, as the turns of a workflow must not.
+async fn until_stuck(number: usize) {
+    while !STUCK[number].load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn one_thread(place: &Place, world: &Arc<World>) -> Runtime {
+    let builder = builder(place, world).workflow_threads(1);
+    builder.turn_limit(Duration::from_millis(300)).build().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_step_gave_while_another_run_is_stuck_is_kept() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = one_thread(&place, &world).await;
+    let holding = runtime.start(holds_on()).await.unwrap();
+    world.reached.notified().await;
+    let stuck = runtime.start(blocks_as(1)).await.unwrap();
+    until_stuck(1).await;
+    world.gate.notify_one();
+    let held = holding.result().within(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(held, 2, "the step was run again");
+    assert_eq!(stuck.status().await.unwrap(), Status::Blocked);
+    runtime.shutdown().await.unwrap();
+}
+
+/// Its first poll ends while another run is stuck.
+#[step]
+async fn begins_late(#[state] world: &World) -> Result<u32> {
+    world.reached.notify_one();
+    while !STUCK[2].load(Ordering::SeqCst) {
+        std::hint::spin_loop();
+    }
+    world.gate.notified().await;
+    Ok(world.count())
+}
+
+#[workflow]
+async fn begins() -> Result<u32> {
+    begins_late().await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_step_that_begins_while_another_run_is_stuck_runs_on() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = one_thread(&place, &world).await;
+    let beginning = runtime.start(begins()).await.unwrap();
+    world.reached.notified().await;
+    let stuck = runtime.start(blocks_as(2)).await.unwrap();
+    is_blocked(&stuck).await;
+    world.gate.notify_one();
+    let begun = beginning.result().within(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(begun, 2, "the step was run again");
+    runtime.shutdown().await.unwrap();
+}
+
+#[step(semantics = at_most_once)]
+async fn hold_once(#[state] world: &World) -> Result<u32> {
+    world.reached.notify_one();
+    world.gate.notified().await;
+    Ok(world.count())
+}
+
+#[workflow]
+async fn holds_on_once() -> Result<u32> {
+    hold_once().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_runs_on_through_two_threads_that_do_not_return() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = one_thread(&place, &world).await;
+    let holding = runtime.start(holds_on_once()).await.unwrap();
+    world.reached.notified().await;
+    for number in 3..=4 {
+        let stuck = runtime.start(blocks_as(number)).await.unwrap();
+        is_blocked(&stuck).await;
+    }
+    world.gate.notify_one();
+    let held = holding.result().within(Duration::from_secs(5)).await.unwrap();
+    assert_eq!(held, 3, "the step was run again");
+    runtime.shutdown().await.unwrap();
+}
+
+#[workflow]
+async fn long_nap() -> Result<u32> {
+    workflow::sleep(Duration::from_secs(4)).await;
+    tick().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thread_that_comes_back_from_its_first_turn_harms_nobody() {
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = one_thread(&place, &world).await;
+    runtime.start(blocks_at_once()).await.unwrap_err();
+    // It comes back while this one sleeps, and nothing else happens.
+    let napping = runtime.start(long_nap()).await.unwrap();
+    assert_eq!(napping.result().within(Duration::from_secs(10)).await.unwrap(), 1);
+    runtime.shutdown().await.unwrap();
 }

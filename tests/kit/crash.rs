@@ -139,3 +139,24 @@ async fn what_runs_at_most_once_is_not_begun_again_behind_a_cancellation(sim: Si
     assert!(sim.timeline().contains("CRASH before commit 3"), "{}", sim.timeline());
     assert_eq!(sim.calls(crash_once).len(), 1, "{}", sim.timeline());
 }
+
+#[workflow]
+async fn crash_cancelled_twice() -> Result<(bool, bool)> {
+    let hour = Duration::from_secs(3_600);
+    let first = workflow::cancellable(workflow::sleep(hour)).await;
+    let second = workflow::cancellable(workflow::sleep(hour)).await;
+    Ok((first.is_err(), second.is_err()))
+}
+
+#[workflow_runtime::test(crash = everywhere)]
+async fn of_two_cancellations_at_one_moment_each_is_delivered_once(sim: Sim) {
+    let run = sim.start(crash_cancelled_twice()).await;
+    // While what the first one does is on its way.
+    sim.slow_commit(2);
+    run.cancel().await.unwrap();
+    run.cancel().await.unwrap();
+    assert_eq!(run.result().await.unwrap(), (true, true));
+    let history = run.history().await.unwrap();
+    let cancelled = history.events().iter().filter(|event| event.kind() == "cancelled");
+    assert_eq!(cancelled.count(), 2);
+}

@@ -69,7 +69,7 @@ impl Commanding {
         let is_meant = |workflow: &str| named.is_none_or(|named| named.is_called(workflow));
         let not_found = || Error::new(ErrorKind::NotFound, format!("there is no run `{id}`"));
         let record = record.filter(|record| is_meant(&record.workflow)).ok_or_else(not_found)?;
-        let command = Command { kind, by, reason, at: client.clock.now() };
+        let command = Command { number: 0, kind, by, reason, at: client.clock.now() };
         let outcome = match client.store.command(record.run, command.clone()).await? {
             Commanded::Accepted => CommandOutcome::Accepted,
             Commanded::Ended => CommandOutcome::AlreadyEnded,

@@ -39,6 +39,8 @@ impl CommandKind {
 /// What is asked, and by whom.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Command {
+    /// Given by the store, in the order in which a run was asked; from 1.
+    pub(crate) number: i64,
     pub(crate) kind: CommandKind,
     pub(crate) by: Arc<str>,
     pub(crate) reason: Option<Arc<str>>,

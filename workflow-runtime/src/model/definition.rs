@@ -67,6 +67,12 @@ pub struct StepRun {
 }
 
 impl StepRun {
+    /// The same, to be read from its text.
+    pub(crate) fn without_its_value(&self) -> Self {
+        let outcome = Arc::clone(&self.outcome.text).into();
+        Self { outcome, failed: self.failed.clone() }
+    }
+
     /// A failure whose value could not be made: it is read from its text.
     pub(crate) fn without_value(failure: &Failure) -> Self {
         let message = failure.to_string();
@@ -80,7 +86,7 @@ impl StepRun {
 }
 
 /// Why an attempt failed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct AttemptFailure {
     /// For people.
     pub message: String,

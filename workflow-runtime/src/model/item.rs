@@ -28,6 +28,8 @@ pub(crate) struct Item {
     pub(crate) block: Option<Box<Block>>,
     /// What set it aside before is over.
     pub(crate) unblock: bool,
+    /// The last command that its events know of; 0 if they know of none.
+    pub(crate) obeys: i64,
     /// It got further than when it was claimed: it is suspected no more.
     pub(crate) progress: bool,
 }
@@ -147,6 +149,7 @@ impl Item {
             park: None,
             block: None,
             unblock: false,
+            obeys: 0,
             progress: false,
         }
     }
@@ -211,12 +214,16 @@ pub(crate) struct RunRecord {
 }
 
 impl RunRecord {
+    pub(crate) fn is_owned_by(&self, writer: WriterId) -> bool {
+        self.open.as_ref().is_some_and(|open| open.owner == Some(writer))
+    }
+
     /// Where it stands.
     pub(crate) fn status(&self) -> Status {
         match (&self.end, &self.open) {
             (Some(end), _) => end.how.status(),
             (None, Some(open)) if open.blocked.is_some() => Status::Blocked,
-            (None, Some(open)) if open.owned => Status::Running,
+            (None, Some(open)) if open.owner.is_some() => Status::Running,
             (None, Some(open)) if open.due > self.created => Status::Waiting,
             (None, _) => Status::Queued,
         }
@@ -227,7 +234,8 @@ impl RunRecord {
 #[derive(Clone, Debug)]
 pub(crate) struct OpenRun {
     pub(crate) due: Timestamp,
-    pub(crate) owned: bool,
+    /// Who has it in hand.
+    pub(crate) owner: Option<WriterId>,
     /// How often it was claimed since it last got further.
     pub(crate) claims: u32,
     /// JSON of a `Blocked`, if it is set aside.
@@ -240,6 +248,6 @@ pub(crate) struct StoredRun {
     pub(crate) record: RunRecord,
     pub(crate) history: Vec<Event>,
     pub(crate) attempts: Vec<AttemptRecord>,
-    /// A cancellation that is not in the history yet.
-    pub(crate) cancel: Option<Command>,
+    /// Cancellations that are not in the history yet, oldest first.
+    pub(crate) cancels: Vec<Command>,
 }

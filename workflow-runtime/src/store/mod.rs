@@ -83,7 +83,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// block its thread: called from threads of the engine only.
     ///
     /// An item that cannot go in leaves the others alone. An item that is in
-    /// already, from the same writer, is answered as it was. A batch holds at
+    /// already – its first row is there, of the same writer, kind, call and
+    /// time – is answered as it was. A batch holds at
     /// most one item of a run.
     ///
     /// # Errors

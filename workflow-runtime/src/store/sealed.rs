@@ -8,8 +8,8 @@ use crate::clock::Timestamp;
 use crate::codec::{Codec, open, seal};
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, StoredRun, WriterId,
+    Answer, Blocked, BlockedKind, Command, Commanded, DeadLetter, End, Event, Item, RunId,
+    RunQuery, RunRecord, RunSummary, StoredRun, WriterId,
 };
 
 /// The store with its codec.
@@ -62,8 +62,15 @@ impl SealedStore {
         if let Some(end) = &mut item.end {
             self.seal(&mut end.output)?;
         }
-        if let Some(block) = &mut item.block {
-            self.seal(&mut block.report)?;
+        if let Some(block) = &mut item.block
+            && let Err(reason) = self.seal(&mut block.report)
+        {
+            // A run that cannot even say why would be tried again and again;
+            // what the report quotes of it is not stored as it is.
+            let message = format!("why it was set aside cannot be stored: {reason}");
+            let kind = BlockedKind::Unstorable;
+            let report = Blocked::new(kind, message, &block.build, block.at);
+            block.report = report.to_json().into();
         }
         Ok(item)
     }
@@ -87,14 +94,14 @@ impl SealedStore {
     }
 
     fn opened(&self, stored: StoredRun) -> Result<StoredRun, String> {
-        let StoredRun { record, history, mut attempts, cancel } = stored;
+        let StoredRun { record, history, mut attempts, cancels } = stored;
         let history = history.into_iter().map(|event| self.opened_event(event));
         for record in &mut attempts {
             self.open(&mut record.error)?;
             self.open_some(&mut record.detail)?;
         }
         let history = history.collect::<Result<_, _>>()?;
-        Ok(StoredRun { record: self.opened_record(record)?, history, attempts, cancel })
+        Ok(StoredRun { record: self.opened_record(record)?, history, attempts, cancels })
     }
 }
 

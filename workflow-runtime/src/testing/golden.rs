@@ -186,7 +186,7 @@ impl Recorded {
     /// A stored value is no JSON.
     pub fn to_text(&self) -> Result<String, String> {
         let (record, history) = (self.record.clone(), self.history.clone());
-        let stored = StoredRun { record, history, attempts: Vec::new(), cancel: None };
+        let stored = StoredRun { record, history, attempts: Vec::new(), cancels: Vec::new() };
         let file = File::of(&stored)?;
         serde_json::to_string_pretty(&file).map_err(|error| error.to_string())
     }

@@ -5,18 +5,26 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use super::current::with_table;
 
 /// A branch, its result kept where whoever spawned it finds it.
 pub(crate) type BranchFuture = Pin<Box<dyn Future<Output = ()>>>;
 
+/// A branch that was not polled yet.
+pub(super) struct Spawned {
+    pub(super) future: BranchFuture,
+    /// No cancellation reaches it.
+    pub(super) shielded: bool,
+}
+
 #[derive(Default)]
 pub(super) struct Branches(Vec<Option<Branch>>);
 
 struct Branch {
     future: BranchFuture,
+    shielded: bool,
     woken: Arc<Woken>,
     waker: Waker,
 }
@@ -38,6 +46,17 @@ impl Wake for Woken {
     }
 }
 
+impl Branch {
+    fn poll(&mut self) -> Poll<()> {
+        let shield = self.shielded.then(|| with_table(|table| table.scopes.enter_shield()));
+        let polled = self.future.as_mut().poll(&mut Context::from_waker(&self.waker));
+        if let Some(Some(before)) = shield {
+            with_table(|table| table.scopes.back(before));
+        }
+        polled
+    }
+}
+
 impl Branches {
     /// Polls those that were woken, and those that were spawned meanwhile.
     pub(super) fn poll(&mut self, root: &Waker) {
@@ -46,7 +65,7 @@ impl Branches {
         while let Some(slot) = self.0.get_mut(n) {
             if let Some(branch) = slot
                 && branch.woken.woken.swap(false, Ordering::AcqRel)
-                && branch.future.as_mut().poll(&mut Context::from_waker(&branch.waker)).is_ready()
+                && branch.poll().is_ready()
             {
                 *slot = None;
             }
@@ -57,10 +76,10 @@ impl Branches {
 
     fn take_spawned(&mut self, root: &Waker) {
         let spawned = with_table(|table| std::mem::take(&mut table.spawned)).unwrap_or_default();
-        for future in spawned {
+        for Spawned { future, shielded } in spawned {
             let woken = Arc::new(Woken { woken: AtomicBool::new(true), root: root.clone() });
             let waker = Arc::clone(&woken).into();
-            self.0.push(Some(Branch { future, woken, waker }));
+            self.0.push(Some(Branch { future, shielded, woken, waker }));
         }
     }
 }

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 
 use super::Fault;
-use super::branches::BranchFuture;
+use super::branches::{BranchFuture, Spawned};
 use super::scope::{Scopes, Standing};
 use crate::clock::Timestamp;
 use crate::model::{CallId, CallKind, RetryPolicy, RunId, StepDefinition, StepOutcome};
@@ -108,7 +108,7 @@ pub(crate) struct Table {
     /// A cancellation was delivered.
     pub(super) was_cancelled: bool,
     /// Branches that were spawned in this poll.
-    pub(crate) spawned: Vec<BranchFuture>,
+    pub(super) spawned: Vec<Spawned>,
     /// Boxed: it is large, and most runs need none.
     chance: Option<Box<ChaCha8Rng>>,
 }
@@ -138,6 +138,12 @@ impl Table {
 
     pub(crate) fn info(&self) -> &RunInfo {
         &self.info
+    }
+
+    /// A branch that is polled next; shielded as what is polled here is.
+    pub(crate) fn spawn(&mut self, future: BranchFuture) {
+        let shielded = self.scopes.at.shielded;
+        self.spawned.push(Spawned { future, shielded });
     }
 
     /// Whether what is polled here was cancelled and gets no further.

@@ -67,7 +67,7 @@ impl WorkflowThread {
             }
             Fate::Taken(holder) => self.accept(ticket.run, Ok(Accepted::Taken(holder))),
             Fate::Refused(reason) => self.accept(ticket.run, Err(refused(&reason))),
-            Fate::NotEnded => self.reload(ticket.run),
+            Fate::ReadAgain => self.reload(ticket.run),
             Fate::Lost(answer) => {
                 tracing::warn!(
                     id = %run.actor.id(),

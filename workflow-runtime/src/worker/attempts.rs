@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use super::launch::{Launch, failed};
 use super::message::Ticket;
-use super::run::{Run, Running, Step, StepState};
-use super::thread::{Adopted, WorkflowThread};
+use super::run::{Run, Step, StepState};
+use super::thread::WorkflowThread;
+use super::underway::{Attempt, AttemptState};
 use crate::error::{Failure, FailureKind};
 use crate::model::{AttemptRecord, CallId, RetryPolicy, StepDefinition, StepOutcome, StepRun};
 use crate::step::StepContext;
@@ -47,7 +48,7 @@ impl WorkflowThread {
                 state: if once { StepState::Recording } else { StepState::BackOff(due) },
             };
             run.steps.insert(call, Box::new(step));
-            if once && !self.adopted.contains_key(&(ticket.run, call)) {
+            if once && !run.adopted.contains_key(&call) {
                 // Begun, the store knows, before it begins.
                 let intent = AttemptRecord::new(call);
                 run.records.insert(call, intent.clone());
@@ -63,8 +64,7 @@ impl WorkflowThread {
     /// A step that runs at most once and that an earlier life began: it is not
     /// begun again.
     fn begun_before(&self, run: &Run, call: CallId) -> Option<&'static StepDefinition> {
-        let is_adopted = self.adopted.contains_key(&(run.actor.run(), call));
-        if !run.records.contains_key(&call) || is_adopted {
+        if !run.records.contains_key(&call) || run.adopted.contains_key(&call) {
             return None;
         }
         match run.actor.call(call)?.target {
@@ -85,21 +85,20 @@ impl WorkflowThread {
 
     /// Makes the next attempt of a step, if it is due.
     pub(super) fn attempt(&mut self, ticket: Ticket, run: &mut Run, call: CallId) {
-        match self.adopted.remove(&(ticket.run, call)) {
-            None => {}
-            Some(Adopted::Ended(ended)) => {
-                self.ended(run, call, ended);
-                return;
-            }
-            Some(Adopted::Running(running)) => {
-                if let Some(step) = run.steps.get_mut(&call) {
-                    step.state = StepState::Running(running);
-                }
-                return;
-            }
-        }
+        let adopted = run.adopted.remove(&call);
         let Some(step) = run.steps.get_mut(&call) else { return };
+        if let Some(attempt) = adopted.filter(|attempt| attempt.number == step.attempt) {
+            step.state = StepState::Running;
+            if let AttemptState::Ended(how) = attempt.state {
+                self.ended(run, call, attempt.number, how);
+            }
+            return;
+        }
         let due = matches!(step.state, StepState::BackOff(until) if until <= self.now);
+        if self.draining && step.definition.at_most_once && run.records.remove(&call).is_some() {
+            // It was to begin, and does not: the next life is told so.
+            run.actor.settle(call);
+        }
         if !due || self.draining {
             return;
         }
@@ -115,46 +114,52 @@ impl WorkflowThread {
             heart: Some((self.heart(), ticket.slot)),
             payload_limit: self.shared.parts.settings.limits.payload,
         };
-        let cancel = Arc::clone(&context.cancel);
-        step.state = StepState::Running(Running { cancel, task: None });
+        step.state = StepState::Running;
+        let (definition, args) = (step.definition, Arc::clone(&step.args));
+        let launch = Launch { ticket, definition, args, timeout: step.timeout, context };
+        let Some(mut state) = self.shared.lanes[self.index].of(self.generation) else { return };
+        self.lane().underway.add(&launch);
+        state.launches.push(launch);
         self.unsent += 1;
-        self.launches.push(Launch {
-            ticket,
-            definition: step.definition,
-            args: Arc::clone(&step.args),
-            timeout: step.timeout,
-            context,
-        });
     }
 
-    /// An attempt ended; of a run that is yet to be read back, it is kept.
-    pub(super) fn attempt_ended(&mut self, ticket: Ticket, call: CallId, ended: StepRun) {
-        let of = (ticket.run, call);
-        if let Some(adopted) = self.adopted.get_mut(&of) {
-            *adopted = Adopted::Ended(ended);
-            return;
+    /// What comes of the attempts of a run that is set aside is kept for whoever
+    /// goes on with it.
+    pub(super) fn keep_adopted(&mut self, run: &mut Run) {
+        for (call, attempt) in std::mem::take(&mut run.adopted) {
+            self.keep(run, call, attempt);
         }
-        self.with(self.found(ticket), |thread, run| thread.ended(run, call, ended));
     }
 
-    /// An attempt has a task of its own.
-    pub(super) fn spawned(&self, run: &mut Run, call: CallId, attempt: u32, running: Running) {
-        match run.steps.get_mut(&call) {
-            Some(step) if step.attempt == attempt => {
-                // Its result may have overtaken this message.
-                if let StepState::Running(known) = &mut step.state {
-                    *known = running;
-                }
-            }
-            Some(_) => {}
-            None => self.stopper.stop(running),
+    /// Attempts that a replay says nobody waits for are stopped.
+    pub(super) fn stop_unwanted(&self, run: &mut Run) {
+        let adopted = run.adopted.keys().copied();
+        let unwanted: Vec<_> = adopted.filter(|call| !run.actor.is_waiting(*call)).collect();
+        run.abort_these(&unwanted, &self.stopper);
+    }
+
+    fn keep(&mut self, run: &mut Run, call: CallId, attempt: Attempt) {
+        let Attempt { number, definition, state } = attempt;
+        let once = definition.at_most_once;
+        let step = Step {
+            definition,
+            args: Arc::default(),
+            // A failure that another attempt may follow is no result yet.
+            retry: if once { RetryPolicy::NONE } else { RetryPolicy::new(u32::MAX) },
+            timeout: None,
+            attempt: number,
+            state: StepState::Running,
+        };
+        run.steps.insert(call, Box::new(step));
+        if let AttemptState::Ended(how) = state {
+            self.ended(run, call, number, how);
         }
     }
 
     /// A step said how far it is: the newest detail is written next.
     pub(super) fn heartbeat(run: &mut Run, call: CallId, detail: Arc<str>) {
         let is_running = run.steps.get(&call);
-        if !is_running.is_some_and(|step| matches!(step.state, StepState::Running(_))) {
+        if !is_running.is_some_and(|step| matches!(step.state, StepState::Running)) {
             return;
         }
         let record = run.records.entry(call).or_insert_with(|| AttemptRecord::new(call));
@@ -177,9 +182,16 @@ impl WorkflowThread {
     }
 
     /// An attempt ended: another follows, or its outcome is delivered.
-    pub(super) fn ended(&mut self, run: &mut Run, call: CallId, ended: StepRun) -> bool {
-        let Some(step) = run.steps.get_mut(&call) else { return Self::stays(run) };
-        let StepRun { outcome, failed } = ended;
+    pub(super) fn ended(
+        &mut self,
+        run: &mut Run,
+        call: CallId,
+        attempt: u32,
+        how: StepRun,
+    ) -> bool {
+        let step = run.steps.get_mut(&call).filter(|step| step.is_running(attempt));
+        let Some(step) = step else { return Self::stays(run) };
+        let StepRun { outcome, failed } = how;
         let again = failed.filter(|failed| failed.retryable);
         let wait = again.as_ref().and_then(|_| {
             let chance = self.fraction();
@@ -188,6 +200,7 @@ impl WorkflowThread {
         if wait.is_some() && run.actor.is_blocked() {
             // No result yet: whoever goes on with the run tries again.
             run.steps.remove(&call);
+            self.stopper.stop(run.actor.run(), call);
             return Self::stays(run);
         }
         if let (Some(failed), Some(wait)) = (again, wait) {

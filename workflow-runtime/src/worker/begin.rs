@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use rand_chacha::rand_core::RngCore as _;
 
+use super::message::Ticket;
 use super::run::Run;
 use super::thread::WorkflowThread;
 use crate::error::{Error, ErrorKind};
-use crate::model::{CallId, RunId, StoredRun, WorkflowDefinition, WorkflowFuture};
+use crate::model::{CallId, Event, RunId, StoredRun, WorkflowDefinition, WorkflowFuture};
 use crate::store::{Damage, NewRun};
 use crate::turn::{Actor, Fault, Identity, RunInfo, Target};
 
@@ -63,7 +64,9 @@ impl WorkflowThread {
             self.lane().begin_turn(run);
             let begun = self.begin(self.shared.parts.registry.find(workflow), &args);
             let actor = Actor::start(info, identity, args, begun, self.now);
-            self.lane().end_turn(self.generation);
+            if !self.end_turn() {
+                return;
+            }
             actor
         } else {
             Actor::queued(info, identity, args, self.now)
@@ -74,30 +77,52 @@ impl WorkflowThread {
         self.with(ticket, |_, _| true);
     }
 
+    /// A run that was claimed, or is to be read again.
     pub(super) fn recover(&mut self, stored: &StoredRun) {
-        let record = &stored.record;
-        if let Some(held) = self.held(record.run) {
-            // Claimed while its park was on its way: it has left, as far as
-            // the store knows.
-            held.claimed_again = true;
-            self.shared.run_slots.give_back(1);
-            return;
+        match self.held(stored.record.run) {
+            Some(held) => {
+                // Claimed while its park was on its way: it has left, as far
+                // as the store knows.
+                held.claimed_again = true;
+                self.shared.run_slots.give_back(1);
+            }
+            None => self.take_in(stored),
         }
+    }
+
+    /// A run that the thread before this one had.
+    pub(super) fn read_back(&mut self, stored: &StoredRun) {
+        match self.held(stored.record.run) {
+            // Its claim was still on its way to the lane.
+            Some(_) => self.shared.run_slots.give_back(1),
+            None => self.take_in(stored),
+        }
+    }
+
+    fn take_in(&mut self, stored: &StoredRun) {
+        let record = &stored.record;
         let definition = self.shared.parts.registry.find(&record.workflow);
-        let begun = self.begin(definition, &record.args);
         let (id, meta) = (Arc::clone(&record.id), record.meta.clone());
         let info = self.info(record.run, id, record.seed, meta);
         let identity = self.identity(&record.workflow);
         self.lane().add_slots(1);
         self.lane().begin_turn(record.run);
+        let begun = self.begin(definition, &record.args);
         let actor = Actor::recover(info, identity, stored, begun, self.now);
-        self.lane().end_turn(self.generation);
+        if !self.end_turn() {
+            return;
+        }
         let mut run = Run::new(actor, record.seed);
         run.records = stored.attempts.iter().map(|one| (one.call, one.clone())).collect();
+        run.adopted = self.lane().underway.of_run(record.run);
         let ticket = self.insert(run);
         self.with(ticket, |thread, run| {
+            if run.actor.is_blocked() {
+                thread.keep_adopted(run);
+            }
             thread.deliver_overdue(run);
             thread.settle_dropped(run);
+            thread.stop_unwanted(run);
             let frontier = run.actor.frontier();
             thread.launch(ticket, run, frontier);
             true
@@ -107,20 +132,52 @@ impl WorkflowThread {
     /// A stored run whose rows cannot be read is set aside.
     pub(super) fn damaged(&mut self, number: RunId, damage: Damage) {
         let Damage { workflow, id, reason } = damage;
-        self.aside(number, &workflow, id.into(), &Fault::Corrupt(reason));
+        self.aside(number, &workflow, id.into(), &[], &Fault::Corrupt(reason));
+    }
+
+    /// A run whose turn does not return is set aside. What its steps give, and
+    /// gave in the turn that was not written, is kept.
+    pub(super) fn stuck(&mut self, stored: &StoredRun) {
+        let (record, history) = (&stored.record, &stored.history);
+        let id = Arc::clone(&record.id);
+        let aside = self.aside(record.run, &record.workflow, id, history, &Fault::StuckTurn);
+        let Some(ticket) = aside else { return };
+        self.with(ticket, |thread, run| {
+            run.adopted = thread.lane().underway.of_run(ticket.run);
+            thread.keep_adopted(run);
+            true
+        });
     }
 
     /// Sets a run aside without running it.
-    pub(super) fn aside(&mut self, number: RunId, workflow: &str, id: Arc<str>, fault: &Fault) {
+    fn aside(
+        &mut self,
+        number: RunId,
+        workflow: &str,
+        id: Arc<str>,
+        history: &[Event],
+        fault: &Fault,
+    ) -> Option<Ticket> {
         if self.held(number).is_some() {
             self.shared.run_slots.give_back(1);
-            return;
+            return None;
         }
         let (info, identity) = (self.info(number, id, 0, None), self.identity(workflow));
-        let actor = Actor::aside(info, identity, fault, self.now);
+        let actor = Actor::aside(info, identity, history, fault, self.now);
         self.lane().add_slots(1);
         let ticket = self.insert(Run::new(actor, 0));
         self.with(ticket, |_, _| true);
+        Some(ticket)
+    }
+
+    /// Attempts of runs that did not come back end: they were terminated, or
+    /// cannot be read.
+    pub(super) fn stop_unknown(&mut self) {
+        for run in self.lane().underway.runs() {
+            if self.held(run).is_none() {
+                self.stopper.stop_run(run);
+            }
+        }
     }
 
     /// At a recovered frontier, timers that are due come before any step.

@@ -213,13 +213,16 @@ impl Claimer {
                 return Err(error);
             }
         };
-        let mut unused = runs.len();
+        let (mut unused, writer) = (runs.len(), self.shared.parts.writer);
         for (run, loaded) in loaded {
             let message = match loaded {
                 Ok(stored) if stored.record.end.is_some() => {
                     self.tell(run, stored.record.end);
                     continue;
                 }
+                // It was to be read again and has left meanwhile: it is claimed
+                // when it is due.
+                Ok(stored) if !stored.record.is_owned_by(writer) => continue,
                 Ok(stored) => Message::Recover(Box::new(stored)),
                 Err(damage) => Message::Damaged(run, damage),
             };

@@ -7,10 +7,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use super::launch::Launch;
 use super::message::{Message, Ticket};
-use super::run::Running;
+use super::underway::Underway;
 use crate::error::Error;
-use crate::model::{CallId, RunId};
+use crate::model::{CallId, RunId, StepRun};
 use crate::store::{Accepted, Envelope};
 
 /// The client that waits for a start.
@@ -25,12 +26,9 @@ pub(super) struct Lane {
     run: AtomicI64,
     /// Run slots that the thread's runs hold.
     slots: AtomicUsize,
-    /// Attempts that were launched and are not known to be pending.
-    in_transit: AtomicUsize,
     /// Items of its runs that the committer has not answered.
     unanswered: AtomicUsize,
-    /// Attempts that have tasks of their own.
-    running: Mutex<BTreeMap<(RunId, CallId), Running>>,
+    pub(super) underway: Underway,
 }
 
 #[derive(Default)]
@@ -41,25 +39,27 @@ pub(super) struct LaneState {
     pub(super) messages: VecDeque<Message>,
     /// Wanted by runs and not yet on their way.
     pub(super) items: Vec<Envelope<Ticket>>,
+    /// Attempts that are to begin.
+    pub(super) launches: Vec<Launch>,
+    /// Nothing more begins.
+    pub(super) draining: bool,
+    /// Who is told when nothing runs.
+    pub(super) drain: Option<oneshot::Sender<()>>,
     pub(super) asked: BTreeMap<RunId, Asked>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Lane {
     /// The state, for the thread of that generation. None: it was replaced.
     pub(super) fn of(&self, generation: u64) -> Option<MutexGuard<'_, LaneState>> {
-        let state = lock(&self.state);
+        let state = self.state();
         (state.generation == generation).then_some(state)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, LaneState> {
-        lock(&self.state)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A turn begins.
+    /// A turn of its thread begins.
     pub(super) fn begin_turn(&self, run: RunId) {
         self.run.store(run.0, Ordering::Relaxed);
         self.beat.fetch_add(1, Ordering::Release);
@@ -81,12 +81,17 @@ impl Lane {
         (beat, (beat % 2 == 1).then(|| RunId(self.run.load(Ordering::Relaxed))))
     }
 
-    /// Another thread has it from now on, and is in no turn; its generation.
-    pub(super) fn begin_anew(&self) -> (u64, Vec<Envelope<Ticket>>) {
+    /// If its thread is still in that turn, another one has the lane from now
+    /// on, and is in none.
+    pub(super) fn begin_anew(&self, turn: u64) -> Option<MutexGuard<'_, LaneState>> {
+        // No turn ends while the state is locked.
         let mut state = self.state();
+        if self.beat.load(Ordering::Acquire) != turn {
+            return None;
+        }
         state.generation += 1;
         self.beat.fetch_add(1, Ordering::Release);
-        (state.generation, std::mem::take(&mut state.items))
+        Some(state)
     }
 
     /// Takes all run slots of its runs away; how many they were.
@@ -110,22 +115,20 @@ impl Lane {
         self.unanswered.fetch_sub(items, Ordering::AcqRel);
     }
 
-    pub(super) fn launched(&self, attempts: usize) {
-        self.in_transit.fetch_add(attempts, Ordering::AcqRel);
+    /// The message of an attempt's end, if somebody waits for it.
+    pub(super) fn ended(
+        &self,
+        ticket: Ticket,
+        call: CallId,
+        number: u32,
+        how: StepRun,
+    ) -> Option<Message> {
+        let is_wanted = self.underway.ended(ticket.run, call, number, &how);
+        is_wanted.then(|| Message::Ended(ticket, call, number, how))
     }
 
-    pub(super) fn landed(&self, attempts: usize) {
-        self.in_transit.fetch_sub(attempts, Ordering::AcqRel);
-    }
-
-    /// Whether everything that its last thread sent has arrived.
+    /// Whether the committer has answered everything.
     pub(super) fn is_settled(&self) -> bool {
-        let transit = self.in_transit.load(Ordering::Acquire);
-        transit == 0 && self.unanswered.load(Ordering::Acquire) == 0
-    }
-
-    /// The attempts that have tasks.
-    pub(super) fn running(&self) -> MutexGuard<'_, BTreeMap<(RunId, CallId), Running>> {
-        lock(&self.running)
+        self.unanswered.load(Ordering::Acquire) == 0
     }
 }

@@ -13,8 +13,8 @@ use tracing::Instrument as _;
 use super::Shared;
 use super::lane::Lane;
 use super::message::{Message, Ticket};
-use super::run::Running;
 use super::slots::{StepSlots, Waiting};
+use super::underway::Running;
 use crate::clock::{pause, within};
 use crate::error::{Failure, FailureKind};
 use crate::inbox::Inbox;
@@ -83,7 +83,7 @@ impl Launcher {
         }
     }
 
-    pub(super) fn spawn(&self, launches: &mut Vec<Launch>) {
+    fn spawn(&self, launches: &mut Vec<Launch>) {
         #[cfg(feature = "testing")]
         if let Some(held) = &self.held {
             held.push_all(launches);
@@ -100,73 +100,54 @@ impl Launcher {
         let mut messages = Vec::with_capacity(chunk.len());
         let mut cx = Context::from_waker(Waker::noop());
         let mut slots = SlotGuard { launcher: &self, count: 0 };
-        let launched = chunk.len();
+        let underway = &self.lane.underway;
         for launch in chunk {
             slots.count += 1;
-            if self.inbox.is_closed() {
-                // The worker has stopped: the step runs in the next life.
-                continue;
-            }
             let (ticket, call) = (launch.ticket, launch.context.call);
             let (number, cancel) = (launch.context.attempt, Arc::clone(&launch.context.cancel));
+            // The worker has stopped: the step runs in the next life.
+            if self.inbox.is_closed() || !underway.wants(ticket.run, call, number) {
+                continue;
+            }
             let (state, limits) = (Arc::clone(&self.state), self.limits);
             let body = move |launch: &Launch| (launch.definition.run)(&state, &launch.args, limits);
             let mut running = Box::pin(attempt(launch, body, limits));
             match running.as_mut().poll(&mut cx) {
-                Poll::Ready(run) => messages.push(Message::Ended(ticket, call, run)),
+                Poll::Ready(run) => messages.extend(self.lane.ended(ticket, call, number, run)),
                 Poll::Pending => {
                     // It takes its slot along.
                     slots.count -= 1;
-                    let mut known = self.lane.running();
-                    let task = tokio::spawn(self.clone().finish(ticket, call, running));
-                    let running = Running { cancel, task: Some(task.abort_handle()) };
-                    known.insert((ticket.run, call), running.clone());
-                    drop(known);
-                    messages.push(Message::Spawned(ticket, call, number, running));
+                    let finish = self.clone().finish(ticket, call, number, running);
+                    let task = tokio::spawn(finish).abort_handle();
+                    if !underway.has_task(ticket.run, call, number, &task) {
+                        self.stopper().stop_running(Running { cancel, task: Some(task) });
+                    }
                 }
             }
         }
-        let delivered = self.inbox.push_all(&mut messages);
-        self.lane.landed(launched);
-        if !delivered {
-            // Nobody could stop them any more.
-            for message in messages {
-                if let Message::Spawned(_, _, _, Running { task: Some(task), .. }) = message {
-                    task.abort();
-                }
-            }
-        }
+        // A thread that is gone: the steps run again in the next life.
+        let _gone = self.inbox.push_all(&mut messages);
     }
 
     async fn finish(
         self,
         ticket: Ticket,
         call: CallId,
+        number: u32,
         running: Pin<Box<impl Future<Output = StepRun> + Send>>,
     ) {
         // Given back also when the task is aborted.
         let _slot = SlotGuard { launcher: &self, count: 1 };
-        let _known = Known { lane: &self.lane, of: (ticket.run, call) };
         let run = running.await;
-        // A thread that is gone: the step runs again in the next life.
-        let _gone = self.inbox.push(Message::Ended(ticket, call, run));
+        if let Some(ended) = self.lane.ended(ticket, call, number, run) {
+            // A thread that is gone: the step runs again in the next life.
+            let _gone = self.inbox.push(ended);
+        }
     }
 
     pub(super) fn stopper(&self) -> Stopper {
         let (slots, lane) = (Arc::clone(&self.slots), Arc::clone(&self.lane));
         Stopper { tokio: self.tokio.clone(), slots, lane }
-    }
-}
-
-/// An attempt that its lane knows as long as it runs.
-struct Known<'a> {
-    lane: &'a Lane,
-    of: (RunId, CallId),
-}
-
-impl Drop for Known<'_> {
-    fn drop(&mut self) {
-        self.lane.running().remove(&self.of);
     }
 }
 
@@ -196,25 +177,34 @@ pub(super) struct Stopper {
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
 impl Stopper {
-    /// An attempt that waits for a slot is not wanted any more.
-    pub(super) fn forget(&self, run: RunId, call: CallId) {
-        if self.slots.forget(run, call) {
-            self.lane.landed(1);
+    pub(super) fn stop(&self, run: RunId, call: CallId) {
+        if let Some(running) = self.lane.underway.forget(run, call) {
+            self.slots.forget(run, Some(call));
+            self.stop_running(running);
         }
     }
 
-    pub(super) fn stop(&self, running: Running) {
+    /// Stops all attempts of a run.
+    pub(super) fn stop_run(&self, run: RunId) {
+        let running = self.lane.underway.forget_run(run);
+        if !running.is_empty() {
+            self.slots.forget(run, None);
+        }
+        running.into_iter().for_each(|running| self.stop_running(running));
+    }
+
+    fn stop_running(&self, running: Running) {
         let Running { cancel, task } = running;
         cancel.fire();
         match task {
-            Some(task) if cancel.is_watched() => {
+            Some(task) if cancel.is_watched() && !task.is_finished() => {
                 self.tokio.spawn(async move {
                     pause(CANCEL_GRACE).await;
                     task.abort();
                 });
             }
             Some(task) => task.abort(),
-            // If it has begun, its task is stopped when it is known.
+            // If it has begun, its task is stopped as soon as it has one.
             None => {}
         }
     }

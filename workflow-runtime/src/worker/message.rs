@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::run::Running;
 use crate::model::{CallId, Command, RunId, StepRun, StoredRun};
 use crate::store::{Damage, NewRun, Reply};
 
@@ -25,12 +24,14 @@ pub(super) enum Message {
     Recover(Box<StoredRun>),
     /// A stored run cannot be read; it has a run slot.
     Damaged(RunId, Damage),
+    /// A run of the thread before this one; it has a run slot.
+    ReadBack(Box<StoredRun>),
     /// A turn of that run did not return; it has a run slot.
     Stuck(Box<StoredRun>),
-    /// An attempt of a step ended.
-    Ended(Ticket, CallId, StepRun),
-    /// An attempt, by its number, has a task of its own and can be stopped.
-    Spawned(Ticket, CallId, u32, Running),
+    /// All runs of the thread before this one were read back.
+    AllReadBack,
+    /// An attempt of a step, by its number, ended.
+    Ended(Ticket, CallId, u32, StepRun),
     /// A step said how far it is.
     Heartbeat(Ticket, CallId, Arc<str>),
     /// Somebody asked something of a run.

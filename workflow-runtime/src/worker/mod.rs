@@ -16,6 +16,7 @@ mod stepwise;
 #[cfg(test)]
 mod tests;
 mod thread;
+mod underway;
 mod watch;
 
 use std::sync::atomic::{AtomicBool, Ordering};

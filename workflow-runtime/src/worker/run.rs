@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::AbortHandle;
-
 use super::launch::Stopper;
+use super::underway::Attempt;
 use crate::clock::Timestamp;
 use crate::model::{AttemptRecord, CallId, RetryPolicy, StepDefinition};
-use crate::step::Cancel;
 use crate::turn::Actor;
 
 pub(super) struct Run {
@@ -21,6 +19,8 @@ pub(super) struct Run {
     pub(super) timers: BTreeMap<CallId, Timestamp>,
     /// What the store knows of attempts of steps that have no result yet.
     pub(super) records: BTreeMap<CallId, AttemptRecord>,
+    /// Attempts that a thread before this one launched.
+    pub(super) adopted: BTreeMap<CallId, Attempt>,
     /// Since when it only waits.
     pub(super) idle_since: Option<Timestamp>,
     /// Where it stands in the thread's alarms.
@@ -42,23 +42,21 @@ pub(super) struct Step {
     pub(super) state: StepState,
 }
 
+impl Step {
+    /// Whether that attempt runs.
+    pub(super) fn is_running(&self, attempt: u32) -> bool {
+        self.attempt == attempt && matches!(self.state, StepState::Running)
+    }
+}
+
 pub(super) enum StepState {
     /// An attempt runs.
-    Running(Running),
+    Running,
     /// What is known of its attempts is on its way to the store; the next one
     /// starts when it is there.
     Recording,
     /// The next attempt starts then.
     BackOff(Timestamp),
-}
-
-/// An attempt that runs.
-#[derive(Clone)]
-pub(super) struct Running {
-    /// Tells it that nobody waits for it any more.
-    pub(super) cancel: Arc<Cancel>,
-    /// Its task, if it has one of its own.
-    pub(super) task: Option<AbortHandle>,
 }
 
 impl Run {
@@ -69,6 +67,7 @@ impl Run {
             steps: BTreeMap::new(),
             timers: BTreeMap::new(),
             records: BTreeMap::new(),
+            adopted: BTreeMap::new(),
             idle_since: None,
             alarm: None,
             has_slot: true,
@@ -78,7 +77,7 @@ impl Run {
 
     /// Whether an attempt runs.
     pub(super) fn is_busy(&self) -> bool {
-        self.steps.values().any(|step| matches!(step.state, StepState::Running(_)))
+        self.steps.values().any(|step| matches!(step.state, StepState::Running))
     }
 
     /// When its next timer or attempt is due.
@@ -89,7 +88,7 @@ impl Run {
         }
         let attempts = self.steps.values().filter_map(|step| match step.state {
             StepState::BackOff(until) => Some(until),
-            StepState::Running(_) | StepState::Recording => None,
+            StepState::Running | StepState::Recording => None,
         });
         self.timers.values().copied().chain(attempts).min()
     }
@@ -117,32 +116,25 @@ impl Run {
     pub(super) fn due_attempts(&self, now: Timestamp) -> Vec<CallId> {
         let due = self.steps.iter().filter(|(_, step)| match step.state {
             StepState::BackOff(until) => until <= now,
-            StepState::Running(_) | StepState::Recording => false,
+            StepState::Running | StepState::Recording => false,
         });
         due.map(|(call, _)| *call).collect()
     }
 
-    /// Stops steps and forgets them: first those that wait for a slot, or they
-    /// would get those of the others.
+    /// Stops calls and forgets them.
     pub(super) fn abort_these(&mut self, calls: &[CallId], stopper: &Stopper) {
         for call in calls {
-            stopper.forget(self.actor.run(), *call);
-        }
-        for call in calls {
-            self.abort(*call, stopper);
-        }
-    }
-
-    fn abort(&mut self, call: CallId, stopper: &Stopper) {
-        self.timers.remove(&call);
-        let Some(step) = self.steps.remove(&call) else { return };
-        if let StepState::Running(running) = step.state {
-            stopper.stop(running);
+            if self.timers.remove(call).is_none() {
+                self.steps.remove(call);
+                self.adopted.remove(call);
+                stopper.stop(self.actor.run(), *call);
+            }
         }
     }
 
     pub(super) fn abort_all(&mut self, stopper: &Stopper) {
-        let calls: Vec<CallId> = self.steps.keys().copied().collect();
-        self.abort_these(&calls, stopper);
+        self.steps.clear();
+        self.adopted.clear();
+        stopper.stop_run(self.actor.run());
     }
 }

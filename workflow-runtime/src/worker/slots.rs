@@ -120,22 +120,12 @@ impl StepSlots {
         drop(waiting);
     }
 
-    /// Nobody wants that attempt any more. True: it waited for a slot.
-    pub(super) fn forget(&self, run: RunId, call: CallId) -> bool {
-        let of = |launch: &Launch| (launch.ticket.run, launch.context.call);
-        let mut waiting = self.waiting();
-        let before = waiting.len();
-        if before > 0 {
-            waiting.retain(|(_, launch)| of(launch) != (run, call));
-        }
-        waiting.len() < before
-    }
-
-    /// What that thread launched waits no more; how many they were.
-    pub(super) fn forget_thread(&self, thread: usize) -> usize {
-        let mut waiting = self.waiting();
-        let before = waiting.len();
-        waiting.retain(|(_, launch)| launch.ticket.thread != thread);
-        before - waiting.len()
+    /// Nobody wants that attempt any more, or any of the run: it waits for no
+    /// slot.
+    pub(super) fn forget(&self, run: RunId, call: Option<CallId>) {
+        let is_other = |launch: &Launch| {
+            launch.ticket.run != run || call.is_some_and(|call| call != launch.context.call)
+        };
+        self.waiting().retain(|(_, launch)| is_other(launch));
     }
 }

@@ -120,7 +120,7 @@ impl Stepwise {
         self.messages(|message| {
             if let Message::Recover(stored) = message {
                 stored.history.truncate(events);
-                stored.cancel = None;
+                stored.cancels.clear();
             }
         });
         self.round()
@@ -142,9 +142,11 @@ impl Stepwise {
 
     /// The outcome goes to the workflow thread, for its next round.
     pub(crate) fn deliver(&self, ended: Ended) {
-        let Ended { ticket, call, run } = ended;
-        // A thread that is gone needs no outcome.
-        let _gone = self.shared.threads[0].push(Message::Ended(ticket, call, run));
+        let Ended { ticket, call, number, run } = ended;
+        if let Some(ended) = self.shared.lanes[0].ended(ticket, call, number, run) {
+            // A thread that is gone needs no outcome.
+            let _gone = self.shared.threads[0].push(ended);
+        }
     }
 
     /// An attempt is over, or is dropped: the next one may have its slot.
@@ -175,6 +177,7 @@ pub(crate) struct Attempt(Launch);
 pub(crate) struct Ended {
     ticket: Ticket,
     call: CallId,
+    number: u32,
     run: StepRun,
 }
 
@@ -227,10 +230,10 @@ impl Attempt {
         limits: crate::model::Limits,
         body: impl FnOnce(&str) -> Result<StepFuture, Failure> + Send + 'static,
     ) -> impl Future<Output = Ended> + Send {
-        let (ticket, call) = (self.0.ticket, self.0.context.call);
+        let (ticket, call, number) = (self.0.ticket, self.call(), self.number());
         async move {
             let run = attempt(self.0, |launch| body(&launch.args), limits).await;
-            Ended { ticket, call, run }
+            Ended { ticket, call, number, run }
         }
     }
 }

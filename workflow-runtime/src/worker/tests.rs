@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::{Parts, Settings, Worker};
 use crate::client::{Client, Inner};
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock, pause, within};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, RunId, WriterId};
 use crate::registry::Registry;
 use crate::state::State;
-use crate::store::{Counter, Disturbance, Disturbed, Endings, MemoryStore, Numbers};
+use crate::store::{Counter, Disturbance, Disturbed, Endings, MemoryStore, Numbers, Store};
 use crate::{Result, step, workflow};
 
 /// Of three commits one is lost on its way, one loses its answer.
@@ -60,13 +60,14 @@ async fn counts(number: u32) -> Result<u32> {
 }
 
 async fn start(flaky: Flaky) -> (Client, Worker) {
-    let store = Disturbed::around(Arc::new(MemoryStore::default()), flaky);
-    let endings = Arc::new(Endings::default());
-    let limits = Limits { payload: 1 << 20 };
-    let settings = Settings {
-        threads: 2,
+    start_on(Disturbed::around(Arc::new(MemoryStore::default()), flaky), settings(2)).await
+}
+
+fn settings(threads: usize) -> Settings {
+    Settings {
+        threads,
         park_after: Duration::ZERO,
-        limits,
+        limits: Limits { payload: 1 << 20 },
         max_history: 1_000,
         max_runs: 100,
         max_steps: 100,
@@ -76,10 +77,15 @@ async fn start(flaky: Flaky) -> (Client, Worker) {
         keep_completed: None,
         exclusive: false,
         build: "b".into(),
-    };
+    }
+}
+
+async fn start_on(store: Arc<dyn Store>, settings: Settings) -> (Client, Worker) {
+    let endings = Arc::new(Endings::default());
+    let (limits, clock) = (settings.limits, Arc::new(SystemClock::new()));
     let worker = Worker::start(Parts {
         store: Arc::clone(&store),
-        clock: Arc::new(SystemClock::new()),
+        clock: Arc::clone(&clock) as Arc<dyn Clock>,
         endings: Arc::clone(&endings),
         registry: Registry::new(&[]).unwrap(),
         state: Arc::new(State::default()),
@@ -88,7 +94,6 @@ async fn start(flaky: Flaky) -> (Client, Worker) {
     })
     .unwrap();
     let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
-    let clock = Arc::new(SystemClock::new());
     let chance = std::sync::Mutex::new(crate::chance::stream());
     let inner = Inner {
         store,
@@ -102,6 +107,174 @@ async fn start(flaky: Flaky) -> (Client, Worker) {
         chance,
     };
     (Client { inner: Arc::new(inner) }, worker)
+}
+
+/// Takes no commit after that many, as long as it is shut.
+struct Gate {
+    after: u64,
+    shut: Arc<AtomicBool>,
+}
+
+impl Disturbance for Gate {
+    fn before_commit(&self, number: u64) -> Result<(), Error> {
+        let passes = number <= self.after || !self.shut.load(Ordering::SeqCst);
+        if passes { Ok(()) } else { Err(lost()) }
+    }
+
+    fn after_commit(&self, _number: u64) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// A memory store whose gate shuts after so many commits.
+fn gated(after: u64) -> (Arc<dyn Store>, Arc<AtomicBool>) {
+    let shut = Arc::new(AtomicBool::new(true));
+    let gate = Gate { after, shut: Arc::clone(&shut) };
+    (Disturbed::around(Arc::new(MemoryStore::default()), gate), shut)
+}
+
+/// Waits until something is so.
+async fn until(is_so: impl Fn() -> bool) {
+    let waits = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(Duration::from_secs(20), waits).await.expect("it never was");
+}
+
+static WAITED: AtomicU32 = AtomicU32::new(0);
+
+#[step]
+async fn counts_waited() -> Result<u32> {
+    Ok(WAITED.fetch_add(1, Ordering::SeqCst) + 1)
+}
+
+#[workflow]
+async fn is_written_late() -> Result<u32> {
+    let first = counts_waited().await?;
+    Ok(first + 10 * counts_waited().await?)
+}
+
+static RETURNS: AtomicBool = AtomicBool::new(false);
+
+#[workflow]
+async fn does_not_return() -> Result<u32> {
+    while !RETURNS.load(Ordering::SeqCst) {
+        std::hint::spin_loop();
+    }
+    Ok(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_is_read_back_when_what_it_sent_is_in_the_store_and_not_before() {
+    // The start goes in, the result of the first step waits.
+    let (store, shut) = gated(1);
+    let quickly = Settings { turn_limit: Duration::from_millis(300), ..settings(1) };
+    let (client, worker) = start_on(store, quickly).await;
+    let run = client.start(is_written_late()).await.unwrap();
+    let lane = Arc::clone(&worker.shared.lanes[0]);
+    until(|| WAITED.load(Ordering::SeqCst) == 1 && !lane.is_settled()).await;
+    let stuck = tokio::spawn({
+        let client = client.clone();
+        async move { client.start(does_not_return()).await }
+    });
+    until(|| lane.state().generation == 1).await;
+    pause(Duration::from_millis(300)).await;
+    assert!(!stuck.is_finished(), "the lane was read back");
+    shut.store(false, Ordering::SeqCst);
+    assert!(stuck.await.unwrap().is_err());
+    assert_eq!(run.result().within(Duration::from_secs(20)).await.unwrap(), 21);
+    assert_eq!(run.history().await.unwrap().events().len(), 2);
+    RETURNS.store(true, Ordering::SeqCst);
+    worker.shut_down(Duration::from_secs(5)).await;
+}
+
+static GRUMPY: AtomicU32 = AtomicU32::new(0);
+static LET_GO: AtomicBool = AtomicBool::new(false);
+static DROPPED: AtomicBool = AtomicBool::new(false);
+
+/// The second panics when a workflow thread drops it.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Grumpy(u32);
+
+impl Drop for Grumpy {
+    fn drop(&mut self) {
+        let thread = std::thread::current();
+        let is_there = thread.name().is_some_and(|name| name.starts_with("workflow-"));
+        if self.0 == 2 && is_there && !std::thread::panicking() {
+            DROPPED.store(true, Ordering::SeqCst);
+            panic!("on purpose");
+        }
+    }
+}
+
+#[step]
+async fn grumpy(number: u32) -> Result<Grumpy> {
+    GRUMPY.fetch_add(number, Ordering::SeqCst);
+    if number == 2 {
+        until(|| LET_GO.load(Ordering::SeqCst)).await;
+    }
+    Ok(Grumpy(number))
+}
+
+#[workflow]
+async fn drops_the_second() -> Result<u32> {
+    let first = workflow::select! {
+        first = grumpy(1) => first?,
+        second = grumpy(2) => second?,
+    };
+    Ok(first.0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_panics_when_it_is_dropped_makes_no_step_run_again() {
+    // The start goes in; the end, by the first step, waits.
+    let (store, shut) = gated(1);
+    let (client, worker) = start_on(store, settings(1)).await;
+    let run = client.start(drops_the_second()).await.unwrap();
+    let lane = Arc::clone(&worker.shared.lanes[0]);
+    until(|| GRUMPY.load(Ordering::SeqCst) == 3 && !lane.is_settled()).await;
+    // It is discarded, and panics, while the end is on its way.
+    LET_GO.store(true, Ordering::SeqCst);
+    until(|| DROPPED.load(Ordering::SeqCst)).await;
+    shut.store(false, Ordering::SeqCst);
+    assert_eq!(run.result().within(Duration::from_secs(20)).await.unwrap(), 1);
+    assert_eq!(GRUMPY.load(Ordering::SeqCst), 3, "a step ran again");
+    worker.shut_down(Duration::from_secs(5)).await;
+}
+
+static ONCE: AtomicU32 = AtomicU32::new(0);
+
+#[step(semantics = at_most_once)]
+async fn runs_once() -> Result<u32> {
+    Ok(ONCE.fetch_add(1, Ordering::SeqCst) + 1)
+}
+
+#[workflow]
+async fn once() -> Result<u32> {
+    runs_once().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_did_not_begin_before_the_worker_stopped_was_not_interrupted() {
+    // The start goes in; that the step begins waits.
+    let (store, shut) = gated(1);
+    let (client, worker) = start_on(Arc::clone(&store), settings(1)).await;
+    let run = client.start(once()).await.unwrap();
+    let lane = Arc::clone(&worker.shared.lanes[0]);
+    until(|| !lane.is_settled()).await;
+    let writer = worker.shared.parts.writer;
+    let stops = tokio::spawn(worker.shut_down(Duration::from_secs(20)));
+    until(|| lane.state().draining).await;
+    shut.store(false, Ordering::SeqCst);
+    stops.await.unwrap();
+    store.release(writer, SystemClock::new().now()).await.unwrap();
+    assert_eq!(ONCE.load(Ordering::SeqCst), 0);
+    let (again, worker) = start_on(store, settings(1)).await;
+    let run = again.handle(once, run.id());
+    assert_eq!(run.result().within(Duration::from_secs(20)).await.unwrap(), 1);
+    worker.shut_down(Duration::from_secs(5)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

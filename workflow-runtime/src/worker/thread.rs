@@ -10,19 +10,18 @@ use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore as _;
-use tokio::sync::oneshot;
 
 use super::Shared;
 use super::lane::Lane;
 use super::launch::{Launch, Launcher, Stopper};
 use super::message::{Message, Ticket};
-use super::run::{Run, Running};
+use super::run::Run;
 use crate::clock::Timestamp;
 use crate::inbox::Inbox;
-use crate::model::{CallId, RunId, StepRun, StoredRun};
+use crate::model::{CallId, RunId};
 use crate::step::Heart;
 use crate::store::{Envelope, Reply};
-use crate::turn::{Fault, Identity};
+use crate::turn::Identity;
 
 /// The clock is read again after so long while a timer runs: it may jump.
 const LONGEST_WAIT: Duration = Duration::from_millis(500);
@@ -46,13 +45,13 @@ pub(super) struct WorkflowThread {
     held: BTreeMap<RunId, usize>,
     /// When which slot has something to do, without a message.
     alarms: BTreeSet<(Timestamp, usize)>,
-    /// Collected in a round.
-    pub(super) launches: Vec<Launch>,
+    /// Sent last: empty, and its memory is used again.
+    launches: Vec<Launch>,
     /// The time of this round.
     pub(super) now: Timestamp,
     /// For seeds and for the jitter of retries.
     pub(super) chance: ChaCha8Rng,
-    drain: Option<oneshot::Sender<()>>,
+    /// Nothing more begins.
     pub(super) draining: bool,
     /// Items and launches that are not sent yet.
     pub(super) unsent: usize,
@@ -61,16 +60,10 @@ pub(super) struct WorkflowThread {
     held_back: Option<(Ticket, usize)>,
     /// Which thread of its lane it is.
     pub(super) generation: u64,
+    /// It came back from a turn and was not the lane's thread any more.
+    replaced: bool,
     /// By workflow.
     pub(super) identities: BTreeMap<&'static str, Arc<Identity>>,
-    /// Attempts that the thread before it launched.
-    pub(super) adopted: BTreeMap<(RunId, CallId), Adopted>,
-}
-
-/// An attempt that another thread launched.
-pub(super) enum Adopted {
-    Running(Running),
-    Ended(StepRun),
 }
 
 /// Brings heartbeats of steps to their thread.
@@ -104,25 +97,20 @@ impl WorkflowThread {
             launches: Vec::new(),
             now: Timestamp::default(),
             chance: crate::chance::stream(),
-            drain: None,
             draining: false,
             generation: 0,
+            replaced: false,
             unsent: 0,
             held_back: None,
             identities: BTreeMap::new(),
-            adopted: BTreeMap::new(),
         }
     }
 
-    /// In the place of a thread that does not return; with what it launched.
-    pub(super) fn replacing(
-        mut self,
-        generation: u64,
-        adopted: BTreeMap<(RunId, CallId), Running>,
-    ) -> Self {
+    /// In the place of a thread that does not return.
+    pub(super) fn replacing(mut self, generation: u64) -> Self {
         self.generation = generation;
-        let adopted = adopted.into_iter();
-        self.adopted = adopted.map(|(of, running)| (of, Adopted::Running(running))).collect();
+        let draining = self.lane().state().draining;
+        self.draining = draining;
         self
     }
 
@@ -213,7 +201,7 @@ impl WorkflowThread {
             let mut state = lane.of(self.generation)?;
             lane.sent(state.items.len());
             self.shared.items.push_all(&mut state.items);
-            lane.launched(self.launches.len());
+            std::mem::swap(&mut state.launches, &mut self.launches);
         }
         self.unsent = 0;
         self.launcher.launch(&mut self.launches);
@@ -249,21 +237,12 @@ impl WorkflowThread {
             Message::Start(new) => self.start(*new),
             Message::Recover(stored) => self.recover(&stored),
             Message::Damaged(run, damage) => self.damaged(run, damage),
-            Message::Stuck(stored) => {
-                let StoredRun { record, .. } = *stored;
-                self.aside(record.run, &record.workflow, record.id, &Fault::StuckTurn);
-            }
-            Message::Ended(ticket, call, attempt) => self.attempt_ended(ticket, call, attempt),
-            Message::Spawned(ticket, call, attempt, running) => {
-                let ticket = self.found(ticket);
-                let mut held = self.runs.get_mut(ticket.slot).and_then(Option::take);
-                match held.as_deref_mut().filter(|run| run.actor.run() == ticket.run) {
-                    Some(run) => self.spawned(run, call, attempt, running),
-                    None => self.stopper.stop(running),
-                }
-                if held.is_some() {
-                    self.runs[ticket.slot] = held;
-                }
+            Message::ReadBack(stored) => self.read_back(&stored),
+            Message::Stuck(stored) => self.stuck(&stored),
+            Message::AllReadBack => self.stop_unknown(),
+            Message::Ended(ticket, call, attempt, how) => {
+                // Of a run that is yet to be read back, it is known all the same.
+                self.with(self.found(ticket), |thread, run| thread.ended(run, call, attempt, how));
             }
             Message::Heartbeat(ticket, call, detail) => {
                 self.with(self.found(ticket), |_, run| {
@@ -289,7 +268,8 @@ impl WorkflowThread {
             }
             Message::Drain(told) => {
                 self.draining = true;
-                self.drain = Some(told);
+                let mut state = self.lane().state();
+                (state.draining, state.drain) = (true, Some(told));
             }
         }
     }
@@ -323,18 +303,25 @@ impl WorkflowThread {
     /// Calls `body` with the run, if it is still there; then writes what it
     /// wants written. `body` returns whether the run stays in memory.
     pub(super) fn with(&mut self, ticket: Ticket, body: impl FnOnce(&mut Self, &mut Run) -> bool) {
+        if self.replaced {
+            return;
+        }
         let Some(slot) = self.runs.get_mut(ticket.slot) else { return };
         let Some(mut run) = slot.take_if(|run| run.actor.run() == ticket.run) else { return };
         self.lane().begin_turn(ticket.run);
         // Values of users are dropped on the way, and may panic.
         let stays = crate::panics::catch(|| body(self, &mut run));
-        if !self.lane().end_turn(self.generation) {
+        if !self.end_turn() {
             return;
         }
         let stays = stays.unwrap_or_else(|panic| {
             tracing::error!(id = %run.actor.id(), "a value of the run {panic}: it is read again");
-            self.reload(ticket.run);
-            false
+            run.actor.give_up();
+            let waits = !run.actor.is_idle();
+            if !waits {
+                self.reload(ticket.run);
+            }
+            waits
         });
         if stays {
             self.flush(ticket, &mut run);
@@ -352,10 +339,19 @@ impl WorkflowThread {
             }
             self.free.push(ticket.slot);
             // Dropping what it holds is user code too.
+            self.lane().begin_turn(ticket.run);
             if let Err(panic) = crate::panics::catch(|| drop(run)) {
                 tracing::error!("a value of a run {panic} while it was dropped");
             }
+            self.end_turn();
         }
+    }
+
+    /// A turn returned. False: this thread was replaced meanwhile, and does
+    /// nothing more.
+    pub(super) fn end_turn(&mut self) -> bool {
+        self.replaced = !self.lane().end_turn(self.generation);
+        !self.replaced
     }
 
     /// What the run wants written is sent next; or held back where more of the
@@ -371,6 +367,7 @@ impl WorkflowThread {
         if self.held_back.is_none()
             && let Some(item) = run.actor.flush()
         {
+            self.lane().underway.sent(&item);
             state.items.push(Envelope { item, from: ticket });
             self.unsent += 1;
         }
@@ -394,6 +391,14 @@ impl WorkflowThread {
         }
     }
 
+    /// What was asked of a run that waited may have made it work.
+    fn take_over_slot(&self, run: &mut Run) {
+        if !std::mem::replace(&mut run.has_slot, true) {
+            self.shared.run_slots.take_over();
+            self.lane().add_slots(1);
+        }
+    }
+
     /// When to look at the run without a message: its next timer or attempt,
     /// or when it may leave memory.
     fn set_alarm(&mut self, slot: usize, run: &mut Run) {
@@ -406,6 +411,7 @@ impl WorkflowThread {
             run.next_due().map(|due| due.min(since + park_after))
         } else {
             run.idle_since = None;
+            self.take_over_slot(run);
             run.next_due()
         };
         if alarm != run.alarm {
@@ -433,11 +439,11 @@ impl WorkflowThread {
     }
 
     fn tell_if_drained(&mut self) {
-        if !self.draining || self.drain.is_none() {
+        if !self.draining {
             return;
         }
         let is_quiet = self.runs.iter().flatten().all(|run| run.actor.is_idle() && !run.is_busy());
-        if is_quiet && let Some(told) = self.drain.take() {
+        if is_quiet && let Some(told) = self.lane().state().drain.take() {
             // Who asked may have given up.
             let _gone = told.send(());
         }

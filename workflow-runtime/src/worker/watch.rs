@@ -7,15 +7,16 @@ use std::time::Duration;
 use super::launch::Launcher;
 use super::message::Message;
 use super::thread::WorkflowThread;
-use super::{Parts, Shared, spawn};
+use super::{Shared, spawn};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::RunId;
+use crate::store::Loaded;
 
 /// How often is looked.
 const LOOK: Duration = Duration::from_millis(200);
-/// How long is waited for what the stuck thread sent.
-const SETTLE: Duration = Duration::from_secs(5);
+/// How often is looked whether the committer has answered.
+const SETTLE: Duration = Duration::from_millis(5);
 /// Runs that are read back together.
 const CHUNK: usize = 256;
 
@@ -38,29 +39,38 @@ pub(super) async fn watch(shared: Arc<Shared>, tokio: tokio::runtime::Handle) {
             } else if let Some(run) = run
                 && now.since(seen.since) >= shared.parts.settings.turn_limit
             {
-                replace(&shared, index, run, &tokio).await;
-                *seen = Seen { beat: shared.lanes[index].beat().0, since: now };
+                replace(&shared, index, (beat, run), &tokio).await;
+                *seen = Seen { beat: shared.lanes[index].beat().0, since: clock.now() };
             }
         }
         shared.pause(LOOK).await;
     }
 }
 
-/// Gives a lane another thread. The run whose turn does not return is set
-/// aside, all others are read back; their steps run on.
-async fn replace(shared: &Arc<Shared>, index: usize, stuck: RunId, tokio: &tokio::runtime::Handle) {
+/// Gives a lane another thread, if the one it has is still in that turn. The
+/// run whose turn does not return is set aside, all others are read back; their
+/// steps run on.
+async fn replace(
+    shared: &Arc<Shared>,
+    index: usize,
+    (turn, stuck): (u64, RunId),
+    tokio: &tokio::runtime::Handle,
+) {
+    let (lane, launcher) = (&shared.lanes[index], Launcher::new(tokio.clone(), shared, index));
+    let (generation, mut launches) = {
+        let Some(mut state) = lane.begin_anew(turn) else { return };
+        lane.sent(state.items.len());
+        shared.items.push_all(&mut state.items);
+        (state.generation, std::mem::take(&mut state.launches))
+    };
     tracing::error!(run = %stuck, "a turn of a workflow does not return: its thread is replaced");
-    let lane = &shared.lanes[index];
-    let (generation, mut items) = lane.begin_anew();
-    lane.sent(items.len());
-    shared.items.push_all(&mut items);
+    launcher.launch(&mut launches);
     shared.run_slots.give_back(lane.take_slots());
-    // Its attempts that wait for a slot are launched again.
-    lane.landed(shared.step_slots.forget_thread(index));
-    settle(shared, index).await;
-    let (of, launcher) = (Arc::clone(shared), Launcher::new(tokio.clone(), shared, index));
-    let adopted = std::mem::take(&mut *lane.running());
-    let run = move || WorkflowThread::new(of, index, launcher).replacing(generation, adopted).run();
+    // Not before everything that the stuck thread sent is in the store, and not
+    // after the new thread has runs of its own.
+    let Some(runs) = runs_of(shared, index).await else { return };
+    let of = Arc::clone(shared);
+    let run = move || WorkflowThread::new(of, index, launcher).replacing(generation).run();
     match spawn(format!("workflow-{index}"), run) {
         Ok(thread) => shared.replacements().push(thread),
         Err(error) => {
@@ -68,52 +78,66 @@ async fn replace(shared: &Arc<Shared>, index: usize, stuck: RunId, tokio: &tokio
             return;
         }
     }
-    read_back(shared, index, stuck).await;
-}
-
-/// Waits until what the stuck thread sent has arrived.
-async fn settle(shared: &Shared, index: usize) {
-    let clock = &shared.parts.clock;
-    let patience = clock.now() + SETTLE;
-    while !shared.lanes[index].is_settled() && clock.now() < patience {
-        shared.pause(Duration::from_millis(5)).await;
+    refuse_start(shared, index, &runs, stuck);
+    for chunk in runs.chunks(CHUNK) {
+        let Some(loaded) = insist(shared, || shared.parts.store.load(chunk)).await else { return };
+        loaded.into_iter().for_each(|(run, loaded)| hand_over(shared, index, stuck, run, loaded));
     }
+    // A thread that is gone has nothing to stop.
+    let _gone = shared.threads[index].push(Message::AllReadBack);
 }
 
-/// Reads the lane's runs back, as soon as the store answers.
-async fn read_back(shared: &Shared, index: usize, stuck: RunId) {
-    while let Err(error) = try_read_back(shared, index, stuck).await {
-        tracing::warn!("the runs of a thread that was replaced wait: {error}");
+/// The runs of a lane, as soon as everything of them is in the store. None:
+/// the worker stops.
+async fn runs_of(shared: &Shared, index: usize) -> Option<Vec<RunId>> {
+    while !shared.lanes[index].is_settled() {
         if shared.stop.load(Ordering::Acquire) {
-            return;
+            return None;
+        }
+        shared.pause(SETTLE).await;
+    }
+    let owned = insist(shared, || shared.parts.store.owned(shared.parts.writer)).await?;
+    Some(owned.into_iter().filter(|run| shared.lane_of(*run) == index).collect())
+}
+
+/// Asks the store until it answers. None: the worker stops.
+async fn insist<T, F>(shared: &Shared, ask: impl Fn() -> F) -> Option<T>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    loop {
+        match ask().await {
+            Ok(answer) => return Some(answer),
+            Err(error) => tracing::warn!("the runs of a thread that was replaced wait: {error}"),
+        }
+        if shared.stop.load(Ordering::Acquire) {
+            return None;
         }
         shared.pause(LOOK).await;
     }
 }
 
-async fn try_read_back(shared: &Shared, index: usize, stuck: RunId) -> Result<(), Error> {
-    let Parts { store, writer, .. } = &shared.parts;
-    let owned = store.owned(*writer).await?;
-    let runs: Vec<RunId> = owned.into_iter().filter(|run| shared.lane_of(*run) == index).collect();
-    if !runs.contains(&stuck)
-        && let Some(asked) = shared.lanes[index].state().asked.remove(&stuck)
-    {
+/// A start whose first turn does not return never was.
+fn refuse_start(shared: &Shared, index: usize, runs: &[RunId], stuck: RunId) {
+    if runs.contains(&stuck) {
+        return;
+    }
+    let asked = shared.lanes[index].state().asked.remove(&stuck);
+    if let Some(asked) = asked {
         let message = "its first turn does not return: it was not started";
         // Who asked may have given up.
         let _gone = asked.send(Err(Error::new(ErrorKind::Configuration, message)));
     }
-    for chunk in runs.chunks(CHUNK) {
-        for (run, loaded) in store.load(chunk).await? {
-            let message = match loaded {
-                Ok(stored) if stored.record.end.is_some() => continue,
-                Ok(stored) if run == stuck => Message::Stuck(Box::new(stored)),
-                Ok(stored) => Message::Recover(Box::new(stored)),
-                Err(damage) => Message::Damaged(run, damage),
-            };
-            shared.run_slots.take_over();
-            // A thread that is gone leaves the run to the next life.
-            let _gone = shared.threads[index].push(message);
-        }
-    }
-    Ok(())
+}
+
+fn hand_over(shared: &Shared, index: usize, stuck: RunId, run: RunId, loaded: Loaded) {
+    let message = match loaded {
+        Ok(stored) if stored.record.end.is_some() => return,
+        Ok(stored) if run == stuck => Message::Stuck(Box::new(stored)),
+        Ok(stored) => Message::ReadBack(Box::new(stored)),
+        Err(damage) => Message::Damaged(run, damage),
+    };
+    shared.run_slots.take_over();
+    // A thread that is gone leaves the run to the next life.
+    let _gone = shared.threads[index].push(message);
 }

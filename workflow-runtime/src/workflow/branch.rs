@@ -32,7 +32,8 @@ use crate::turn::BranchFuture;
 ///
 /// It is polled first when the code around it waits. A branch that still runs
 /// when the workflow returns, or is cancelled, is dropped: its steps stop. A
-/// panic in it is a panic of the workflow.
+/// panic in it is a panic of the workflow. Spawned inside
+/// [`shielded`](super::shielded), it is shielded too.
 ///
 /// # Panics
 ///
@@ -45,7 +46,7 @@ where
     let shared = Rc::new(RefCell::new(Shared::default()));
     let running = Running { future: Some(Box::pin(future)), shared: Rc::clone(&shared) };
     let branch: BranchFuture = Box::pin(running);
-    table("spawn", |table| table.spawned.push(branch));
+    table("spawn", |table| table.spawn(branch));
     Branch(shared)
 }
 

@@ -82,10 +82,15 @@ impl<F: Future> Future for Cancellable<F> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { future, scope } = &mut *self;
         let Some(running) = future else { return Poll::Pending };
-        let (id, before) = table("cancellable", |table| {
+        let entered = table("cancellable", |table| {
+            // Cancelled before it began: it never does.
+            if scope.is_none() && table.is_stopped() {
+                return None;
+            }
             let id = *scope.get_or_insert_with(|| table.scopes.open());
-            (id, table.scopes.enter(id, cx.waker()))
+            Some((id, table.scopes.enter(id, cx.waker())))
         });
+        let Some((id, before)) = entered else { return Poll::Pending };
         let back = Back(before);
         let is_over = || with_table(|table| table.scopes.is_over(id)).unwrap_or(false);
         let mut polled = Poll::Pending;

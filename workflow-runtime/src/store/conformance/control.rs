@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::{ME, OTHER, at, commit, commit_one, ending, event, over, rows, start};
+use super::{ME, OTHER, at, commit, commit_one, ending, event, failed, over, rows, start};
 use crate::model::{
     Answer, Block, Command, CommandKind, Commanded, Event, EventKind, Item, RunId, RunQuery, Status,
 };
 use crate::store::Store;
 
 fn command(kind: CommandKind) -> Command {
-    Command { kind, by: "ada".into(), reason: Some("why".into()), at: at(6_000) }
+    Command { number: 1, kind, by: "ada".into(), reason: Some("why".into()), at: at(6_000) }
 }
 
 async fn give(store: &dyn Store, run: i64, kind: CommandKind) -> Commanded {
@@ -20,8 +20,10 @@ async fn status(store: &dyn Store, id: &str) -> Status {
     store.find(id).await.unwrap().unwrap().status()
 }
 
-fn cancelled(run: i64, seq: u32) -> Item {
+/// The run knows of that command and all before it.
+fn cancelled(run: i64, seq: u32, by: i64) -> Item {
     let mut item = Item::new(RunId(run), ME);
+    item.obeys = by;
     item.events = vec![Event { kind: EventKind::Cancelled, call: None, ..event(seq, ME) }];
     item
 }
@@ -35,17 +37,35 @@ async fn a_cancelled_run_does_not_end_before_it_knows(store: Arc<dyn Store>) {
         assert_eq!(commit_one(&*store, end.clone()).await, Answer::NotEnded);
     }
     let stored = store.load(&[RunId(1)]).await.unwrap().remove(0).1.unwrap();
-    assert_eq!(stored.cancel, Some(command(CommandKind::Cancel)));
+    assert_eq!(stored.cancels, [command(CommandKind::Cancel)]);
     assert!(stored.record.end.is_none());
     // The first is delivered, the last is kept for later.
     let delivered: Vec<_> = stored.history.iter().map(|event| event.decided.is_some()).collect();
     assert_eq!(delivered, [true, false]);
     assert!(store.history(RunId(2)).await.unwrap()[0].decided.is_some(), "another run's");
     assert_eq!(store.open_commands(ME).await.unwrap().len(), 1);
-    let mut knows = cancelled(1, 3);
+    let mut knows = cancelled(1, 3, 1);
     knows = ending(knows, "cancelled");
     assert_eq!(commit_one(&*store, knows.clone()).await, Answer::Committed);
     assert_eq!(commit_one(&*store, knows).await, Answer::Committed);
+    assert!(store.open_commands(ME).await.unwrap().is_empty());
+}
+
+async fn of_two_cancellations_none_is_lost(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "one")]).await;
+    for _ in 0..2 {
+        assert_eq!(give(&*store, 1, CommandKind::Cancel).await, Commanded::Accepted);
+    }
+    let stored = store.load(&[RunId(1)]).await.unwrap().remove(0).1.unwrap();
+    let numbers: Vec<_> = stored.cancels.iter().map(|command| command.number).collect();
+    assert_eq!(numbers, [1, 2]);
+    // It knows of the first: the second is yet to come, and it cannot end.
+    let knows_one = ending(cancelled(1, 1, 1), "cancelled");
+    assert_eq!(commit_one(&*store, knows_one).await, Answer::NotEnded);
+    let open = store.open_commands(ME).await.unwrap();
+    assert_eq!(open.iter().map(|(_, command)| command.number).collect::<Vec<_>>(), [2]);
+    let knows_both = ending(cancelled(1, 2, 2), "cancelled");
+    assert_eq!(commit_one(&*store, knows_both).await, Answer::Committed);
     assert!(store.open_commands(ME).await.unwrap().is_empty());
 }
 
@@ -157,6 +177,9 @@ async fn what_never_gets_further_is_suspected_and_then_dead(store: Arc<dyn Store
 
 async fn a_dead_run_is_a_letter_until_it_is_redriven(store: Arc<dyn Store>) {
     commit(&*store, &[start(1, "poison")]).await;
+    let mut begun = Item::new(RunId(1), ME);
+    begun.attempts = vec![failed(3, 1)];
+    commit_one(&*store, begun).await;
     crash(&*store, 5).await;
     store.take_over(over(OTHER, "v1", 7_000)).await.unwrap();
     let letters = store.dead_letters(None, 10).await.unwrap();
@@ -168,6 +191,9 @@ async fn a_dead_run_is_a_letter_until_it_is_redriven(store: Arc<dyn Store>) {
     assert_eq!(give(&*store, 1, CommandKind::Redrive).await, Commanded::Idle);
     assert!(store.dead_letters(None, 10).await.unwrap().is_empty());
     assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(1)]);
+    // What its attempts did is not forgotten.
+    let stored = store.load(&[RunId(1)]).await.unwrap().remove(0).1.unwrap();
+    assert_eq!(stored.attempts, [failed(3, 1)]);
     assert_eq!(commit_one(&*store, ending(rows(1, 1..=1), "done")).await, Answer::Committed);
 }
 
@@ -286,6 +312,7 @@ async fn a_large_payload_is_read_back_whole(store: Arc<dyn Store>) {
 super::conformance! {
     a_command_says_what_became_of_it
     a_cancelled_run_does_not_end_before_it_knows
+    of_two_cancellations_none_is_lost
     a_cancelled_run_that_waits_is_due_at_once
     a_terminated_run_has_ended_and_its_owner_is_told_once
     a_blocked_run_is_free_again_when_it_is_retried

@@ -81,9 +81,9 @@ impl Tables {
         self.ids.get(id).and_then(|run| self.record(*run))
     }
 
-    pub(crate) fn command(&mut self, run: RunId, command: Command) -> Commanded {
+    pub(crate) fn command(&mut self, run: RunId, mut command: Command) -> Commanded {
         let Some(record) = self.record(run) else { return Commanded::Unknown };
-        let owned = record.open.as_ref().is_some_and(|open| open.owned);
+        let owned = record.open.as_ref().is_some_and(|open| open.owner.is_some());
         let blocked = record.open.as_ref().is_some_and(|open| open.blocked.is_some());
         let mut done = true;
         match (command.kind, record.end) {
@@ -107,8 +107,9 @@ impl Tables {
             }
             (CommandKind::Terminate, None) => {
                 done = !owned;
-                self.obey(run);
+                self.obey(run, i64::MAX);
                 self.close(run, &terminated(&command));
+                self.forget(run);
             }
             (CommandKind::Retry, None) if !blocked => return Commanded::Idle,
             (CommandKind::Retry, None) => {
@@ -118,6 +119,7 @@ impl Tables {
                 }
             }
         }
+        command.number = self.commands.last().map_or(1, |last| last.command.number + 1);
         self.commands.push(Given { run, command, done });
         Commanded::Accepted
     }
@@ -176,6 +178,7 @@ impl Tables {
             self.runs.remove(run);
             self.ids.retain(|_, holder| holder != run);
             self.history.retain(|(of, _), _| of != run);
+            self.forget(*run);
             self.commands.retain(|given| given.run != *run);
             self.dead_letters.retain(|(of, _)| of != run);
         }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, EventKind,
-    Item, OpenRun, RunId, RunRecord, Start, StoredRun, WriterId,
+    Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, Item,
+    OpenRun, RunId, RunRecord, Start, StoredRun, WriterId,
 };
 use crate::store::{Counter, SUSPECT, refusal};
 
@@ -59,14 +59,10 @@ impl Tables {
         }
     }
 
-    /// Whether somebody asked for something that `item` does not know.
-    fn is_asked_otherwise(&self, item: &Item) -> bool {
-        let knows = item.events.iter().any(|event| event.kind == EventKind::Cancelled);
-        !knows && self.is_asked(item.run)
-    }
-
-    fn is_asked(&self, run: RunId) -> bool {
-        self.commands.iter().any(|given| given.run == run && !given.done)
+    /// Whether somebody asked for something after that command.
+    fn is_asked(&self, run: RunId, after: i64) -> bool {
+        let is_later = |given: &Given| given.run == run && given.command.number > after;
+        self.commands.iter().any(|given| !given.done && is_later(given))
     }
 
     /// The answer, if the item must not go in.
@@ -84,7 +80,7 @@ impl Tables {
         let Some(run) = self.runs.get(&item.run) else { return Some(Answer::MissingPredecessor) };
         if let Some(first) = item.events.first() {
             if let Some(present) = self.history.get(&(item.run, first.seq)) {
-                if present.writer != item.writer {
+                if !is_same(present, first) {
                     return Some(Answer::Conflict);
                 }
                 let prevented = item.end.is_some() && run.end.is_none();
@@ -107,7 +103,8 @@ impl Tables {
 
     fn write(&mut self, item: &Item) -> Answer {
         let (run, writer) = (item.run, item.writer);
-        let not_ended = item.end.is_some() && item.start.is_none() && self.is_asked_otherwise(item);
+        let not_ended =
+            item.end.is_some() && item.start.is_none() && self.is_asked(run, item.obeys);
         if let Some(start) = &item.start {
             self.ids.insert(Arc::clone(&start.id), run);
             self.runs.insert(run, Run { start: (**start).clone(), end: None });
@@ -124,9 +121,7 @@ impl Tables {
         for call in &item.settled {
             self.attempts.remove(&(run, *call));
         }
-        if item.events.iter().any(|event| event.kind == EventKind::Cancelled) {
-            self.obey(run);
-        }
+        self.obey(run, item.obeys);
         if not_ended {
             return Answer::NotEnded;
         }
@@ -136,8 +131,14 @@ impl Tables {
         self.set_aside(item);
         if let Some(end) = &item.end {
             self.close(run, end);
+            self.forget(run);
         }
         Answer::Committed
+    }
+
+    /// No step of the run is tried again.
+    pub(super) fn forget(&mut self, run: RunId) {
+        self.attempts.retain(|(of, _), _| *of != run);
     }
 
     /// What an item says of its run beside the history.
@@ -149,7 +150,7 @@ impl Tables {
         if let Some(block) = &item.block {
             self.blocked.insert((run, Arc::clone(&block.build)), (**block).clone());
         }
-        let asked = self.is_asked(run);
+        let asked = self.is_asked(run, 0);
         let Some(active) = self.active.get_mut(&run) else { return };
         if item.progress {
             active.claims = 0;
@@ -164,10 +165,11 @@ impl Tables {
         }
     }
 
-    /// What was asked of the run is done.
-    pub(super) fn obey(&mut self, run: RunId) {
+    /// What was asked of the run, up to that command, is done.
+    pub(super) fn obey(&mut self, run: RunId, last: i64) {
         let of_run = self.commands.iter_mut().filter(|given| given.run == run);
-        of_run.for_each(|given| given.done = true);
+        let known = of_run.filter(|given| given.command.number <= last);
+        known.for_each(|given| given.done = true);
     }
 
     pub(super) fn close(&mut self, run: RunId, end: &End) {
@@ -175,7 +177,6 @@ impl Tables {
             run.end.get_or_insert_with(|| end.clone());
         }
         self.active.remove(&run);
-        self.attempts.retain(|(of, _), _| *of != run);
         self.blocked.retain(|(of, _), _| *of != run);
     }
 
@@ -214,7 +215,7 @@ impl Tables {
         let Run { start, end, .. } = self.runs.get(&id)?.clone();
         let open = self.active.get(&id).map(|active| OpenRun {
             due: active.due,
-            owned: active.owner.is_some(),
+            owner: active.owner,
             claims: active.claims,
             blocked: self
                 .blocked
@@ -237,11 +238,18 @@ impl Tables {
         let record = self.record(run)?;
         let attempts = self.attempts.iter().filter(|((of, _), _)| *of == run);
         let attempts = attempts.map(|(_, record)| record.clone()).collect();
-        let mut open = self.commands.iter().filter(|given| given.run == run && !given.done);
-        let cancel = open.find(|given| given.command.kind == CommandKind::Cancel);
-        let cancel = cancel.map(|given| given.command.clone());
-        Some(StoredRun { record, history: self.history(run), attempts, cancel })
+        let open = self.commands.iter().filter(|given| given.run == run && !given.done);
+        let cancels = open.filter(|given| given.command.kind == CommandKind::Cancel);
+        let cancels = cancels.map(|given| given.command.clone()).collect();
+        Some(StoredRun { record, history: self.history(run), attempts, cancels })
     }
+}
+
+/// Whether it is that row: a payload is not compared, a codec may give another
+/// each time.
+fn is_same(row: &Event, other: &Event) -> bool {
+    let of = |event: &Event| (event.writer, event.kind, event.call, event.at);
+    of(row) == of(other)
 }
 
 #[cfg(test)]

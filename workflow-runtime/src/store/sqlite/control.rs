@@ -30,6 +30,7 @@ pub(super) fn take_over(connection: &mut Connection, over: &TakeOver) -> rusqlit
     let buried = read::numbers(&transaction, sql!("bury"), [writer, i64::from(over.max_claims)])?;
     for run in buried {
         let end = dead(over.max_claims, over.now);
+        // What is known of its attempts stays: it may be redriven.
         close(&transaction, run, &end)?;
         let mut letter = transaction.prepare_cached(sql!("dead_letter"))?;
         letter.execute(params![run.0, "run", super::reason_of(&end), now])?;
@@ -44,7 +45,7 @@ pub(super) fn take_over(connection: &mut Connection, over: &TakeOver) -> rusqlit
 fn close(transaction: &Transaction<'_>, run: RunId, end: &End) -> rusqlite::Result<()> {
     let ended = params![run.0, end.how.code(), &*end.output, end.at.as_millis()];
     transaction.prepare_cached(commit_sql!("end"))?.execute(ended)?;
-    for text in [commit_sql!("leave"), commit_sql!("forget"), commit_sql!("unblock")] {
+    for text in [commit_sql!("leave"), commit_sql!("unblock")] {
         transaction.prepare_cached(text)?.execute([run.0])?;
     }
     Ok(())
@@ -97,8 +98,9 @@ pub(super) fn command(
         }
         CommandKind::Terminate => {
             pending = known.owned;
-            transaction.prepare_cached(commit_sql!("obey"))?.execute([run_number])?;
+            transaction.prepare_cached(commit_sql!("obey"))?.execute([run_number, i64::MAX])?;
             close(&transaction, run, &terminated(command))?;
+            transaction.prepare_cached(commit_sql!("forget"))?.execute([run_number])?;
         }
         CommandKind::Retry if !is_open => return Ok(Commanded::Ended),
         CommandKind::Retry if !known.blocked => return Ok(Commanded::Idle),

@@ -103,8 +103,8 @@ fn load_together(
         let history = history.into_iter().collect::<Result<Vec<_>, _>>();
         let stored = record(row).map_err(|error| error.to_string()).and_then(|record| {
             let attempts = attempts.remove(&run).unwrap_or_default();
-            let cancel = commands.remove(&run).unwrap_or_default().into_iter().flatten().next();
-            Ok(StoredRun { record, history: history?, attempts, cancel })
+            let cancels = commands.remove(&run).unwrap_or_default().into_iter().flatten().collect();
+            Ok(StoredRun { record, history: history?, attempts, cancels })
         });
         let stored = stored.map_err(|reason| Damage {
             workflow: row.get("workflow").unwrap_or_default(),
@@ -136,7 +136,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     let open = match optional::<i64>(row, "due")? {
         Some(due) => Some(OpenRun {
             due: Timestamp::from_millis(due),
-            owned: optional::<i64>(row, "owner")?.is_some(),
+            owner: optional::<i64>(row, "owner")?.map(WriterId),
             claims: row.get("claims")?,
             blocked: row.get("report")?,
         }),
@@ -192,7 +192,7 @@ pub(super) fn command(row: &Row<'_>) -> rusqlite::Result<Option<Command>> {
     let kind: String = row.get("kind")?;
     let Some(kind) = CommandKind::parse(&kind) else { return Ok(None) };
     let (by, reason, at) = (text(row, "by")?, row.get("reason")?, time(row, "at")?);
-    Ok(Some(Command { kind, by, reason, at }))
+    Ok(Some(Command { number: row.get("id")?, kind, by, reason, at }))
 }
 
 pub(super) fn find(connection: &Connection, id: &str) -> Result<Option<RunRecord>, Error> {

@@ -7,7 +7,7 @@ use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, R
 
 use super::refusal;
 use crate::clock::Timestamp;
-use crate::model::{Answer, Event, EventKind, Item, RunId, Start};
+use crate::model::{Answer, Event, Item, RunId, Start};
 
 macro_rules! statements {
     ($($name:ident $file:literal)*) => {
@@ -44,7 +44,7 @@ statements! {
     block "commit/block"
     park "commit/park"
     who_has_id "query/who_has_id"
-    who_wrote "query/who_wrote"
+    is_same "query/is_same"
     who_owns "query/who_owns"
     is_open "query/is_open"
 }
@@ -205,10 +205,10 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     if !has_place {
         return refuse(batch, item, first);
     }
-    let is_asked = batch.rare.commands && asked(batch)?.query_row([run], |row| row.get(0))?;
-    let is_cancelled = item.events.iter().any(|event| event.kind == EventKind::Cancelled);
     // Cancelled before it ended, and it does not know yet.
-    let not_ended = item.end.is_some() && is_asked && !is_cancelled;
+    let not_ended = item.end.is_some()
+        && batch.rare.commands
+        && asked(batch)?.query_row([run, item.obeys], |row| row.get(0))?;
     let rest = item.events.get(1..).unwrap_or_default();
     if !insert(batch, item, first, !(not_ended && rest.is_empty()))? {
         return refuse(batch, item, first);
@@ -218,8 +218,8 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     for call in &item.settled {
         settle(batch)?.execute([run, i64::from(call.0)])?;
     }
-    if is_cancelled {
-        obey(batch)?.execute([run])?;
+    if item.obeys > 0 {
+        obey(batch)?.execute([run, item.obeys])?;
     }
     if not_ended {
         return Ok(Answer::NotEnded);
@@ -320,12 +320,20 @@ fn insert(
 
 /// Why the first row of an item did not go in.
 fn refuse(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::Result<Answer> {
-    let row = params![item.run.0, first.seq];
-    let writer = who_wrote(batch)?.query_row(row, |row| row.get::<_, i64>(0)).optional()?;
-    match writer {
+    let call = first.call.map(|call| call.0);
+    let row = params![
+        item.run.0,
+        first.seq,
+        item.writer.0,
+        first.kind.as_str(),
+        call,
+        first.at.as_millis()
+    ];
+    let is_same = is_same(batch)?.query_row(row, |row| row.get::<_, bool>(0)).optional()?;
+    match is_same {
         // Sent again: all of it is in.
-        Some(writer) if writer == item.writer.0 => sent_again(batch, item),
-        Some(_) => Ok(Answer::Conflict),
+        Some(true) => sent_again(batch, item),
+        Some(false) => Ok(Answer::Conflict),
         None if run_is_open(batch, item.run)? == Some(false) => Ok(Answer::Conflict),
         None => Ok(Answer::MissingPredecessor),
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Actor, Identity, Row};
 use crate::clock::Timestamp;
-use crate::model::{EventKind, Start, StoredRun, WorkflowFuture};
+use crate::model::{Event, EventKind, Start, StoredRun, WorkflowFuture};
 use crate::turn::Fault;
 use crate::turn::replay::replay;
 use crate::turn::table::RunInfo;
@@ -76,7 +76,7 @@ impl Actor {
         let mut actor = Self::new(info, identity.into(), future);
         actor.suspected = stored.record.open.as_ref().is_some_and(|open| open.claims > 0);
         actor.last = stored.record.created;
-        actor.next_seq = stored.history.last().map_or(1, |event| event.seq.saturating_add(1));
+        actor.next_seq = after(&stored.history);
         let recovered = match fault {
             Some(fault) => Err(fault),
             None => actor.replay(stored, now),
@@ -95,10 +95,12 @@ impl Actor {
     pub(crate) fn aside(
         info: RunInfo,
         identity: impl Into<Arc<Identity>>,
+        history: &[Event],
         fault: &Fault,
         now: Timestamp,
     ) -> Self {
         let mut actor = Self::new(info, identity.into(), None);
+        actor.next_seq = after(history);
         actor.block(fault, now);
         actor
     }
@@ -109,7 +111,7 @@ impl Actor {
         self.next_seq = frontier.next_seq;
         self.last = frontier.last;
         self.made = instance.waiting_calls();
-        if let Some(cancel) = &stored.cancel {
+        for cancel in &stored.cancels {
             // Before anything else: what it drops is not started again.
             self.cancel(cancel, now)?;
         }
@@ -136,6 +138,11 @@ impl Actor {
         }
         Ok(())
     }
+}
+
+/// The seq of the next row.
+fn after(history: &[Event]) -> u32 {
+    history.last().map_or(1, |event| event.seq.saturating_add(1))
 }
 
 fn new_start(info: &RunInfo, identity: &Identity, args: Arc<str>, at: Timestamp) -> Start {

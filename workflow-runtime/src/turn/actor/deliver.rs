@@ -72,10 +72,10 @@ impl Actor {
     pub(super) fn cancel(&mut self, command: &Command, now: Timestamp) -> Result<(), Fault> {
         let at = now.max(self.last);
         let Some(instance) = self.instance.as_mut() else { return Ok(()) };
-        if self.cancelled.as_ref() == Some(command) {
+        if command.number <= self.obeyed {
             return Ok(());
         }
-        self.cancelled = Some(command.clone());
+        (self.obeyed, self.next.obeys) = (command.number, command.number);
         let by = command.message();
         let payload = serde_json::Value::String(by.clone()).to_string();
         let turn = instance.cancel(by, at);

@@ -15,7 +15,7 @@ use super::instance::Instance;
 use super::table::{CallSpec, RunInfo};
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, AttemptRecord, CallId, Command, End, EventKind, Item, RunId, WorkflowFuture, WriterId,
+    Answer, AttemptRecord, CallId, End, EventKind, Item, RunId, WorkflowFuture, WriterId,
 };
 
 /// Who runs what.
@@ -56,8 +56,8 @@ pub(crate) enum Fate {
     Taken(RunId),
     /// The store cannot take the start; the reason.
     Refused(String),
-    /// It was cancelled before it could end: it is read again.
-    NotEnded,
+    /// What the store has of it goes on: it is read again.
+    ReadAgain,
     /// This memory of the run is not what the store has: drop it.
     Lost(Answer),
 }
@@ -86,8 +86,10 @@ pub(crate) struct Actor {
     blocked: bool,
     /// It was claimed before and has not got further since.
     suspected: bool,
-    /// The cancellation that was delivered last.
-    cancelled: Option<Command>,
+    /// What is in memory counts no more.
+    given_up: bool,
+    /// The number of the command that was obeyed last.
+    obeyed: i64,
 }
 
 /// What the item on its way holds back.
@@ -103,6 +105,8 @@ struct Sent {
     end: Option<End>,
     park: Option<Timestamp>,
     block: bool,
+    /// Nothing but that it is set aside.
+    block_alone: bool,
 }
 
 /// A row without its place in the history.
@@ -135,7 +139,8 @@ impl Actor {
             dropped: Vec::new(),
             blocked: false,
             suspected: false,
-            cancelled: None,
+            given_up: false,
+            obeyed: 0,
         }
     }
 
@@ -174,6 +179,7 @@ impl Actor {
             end: item.end.clone(),
             park: item.park,
             block: item.block.is_some(),
+            block_alone: item.block.is_some() && item.events.is_empty() && item.attempts.is_empty(),
         };
         Some(item)
     }
@@ -190,6 +196,16 @@ impl Actor {
             && !next.progress
     }
 
+    /// What is in memory counts no more. Once what is on its way is answered,
+    /// the run is to be read again.
+    pub(crate) fn give_up(&mut self) {
+        self.next = Item::new(self.run, self.identity.writer);
+        self.given_up = true;
+        self.instance = None;
+        self.made.clear();
+        self.dropped.clear();
+    }
+
     /// Takes the answer to the item on its way.
     pub(crate) fn answered(&mut self, answer: Answer, now: Timestamp) -> Effects {
         self.in_flight = false;
@@ -199,14 +215,15 @@ impl Actor {
             Answer::Committed => self.committed(sent),
             Answer::Taken(run) => lost(Fate::Taken(run)),
             Answer::Refused(reason) if sent.start => lost(Fate::Refused(reason)),
-            Answer::Refused(reason) if !sent.block => {
+            Answer::Refused(reason) if !sent.block_alone => {
                 // What was refused is in no history: nothing after it counts.
                 self.next = Item::new(self.run, self.identity.writer);
                 self.next_seq = sent.first_seq;
                 self.block(&Fault::Refused(reason), now);
                 Effects::default()
             }
-            Answer::NotEnded => lost(Fate::NotEnded),
+            // It was cancelled before it could end.
+            Answer::NotEnded => lost(Fate::ReadAgain),
             other @ (Answer::Conflict | Answer::MissingPredecessor | Answer::Refused(_)) => {
                 lost(Fate::Lost(other))
             }
@@ -218,6 +235,7 @@ impl Actor {
             (Some(end), _) => Some(Fate::Ended(end)),
             (None, Some(_)) => Some(Fate::Parked),
             (None, None) if sent.queued => Some(Fate::Queued),
+            (None, None) if self.given_up => Some(Fate::ReadAgain),
             (None, None) => sent.block.then_some(Fate::Blocked),
         };
         // A later turn may have dropped what this commit would start.

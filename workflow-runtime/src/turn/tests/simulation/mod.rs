@@ -321,7 +321,7 @@ impl World {
                 }
             }
             Some(Fate::Queued) => unreachable!("nothing is queued here"),
-            Some(Fate::NotEnded) => {
+            Some(Fate::ReadAgain) => {
                 self.processes[process].runs.remove(&run);
                 self.reload(process, run);
             }
@@ -352,7 +352,7 @@ impl World {
         let mut living = self.processes.iter().filter(|process| !process.zombie);
         let held = living.any(|process| process.runs.contains_key(&run));
         let stored = self.tables.load(run).unwrap();
-        let owned = stored.record.open.as_ref().is_some_and(|open| open.owned);
+        let owned = stored.record.open.as_ref().is_some_and(|open| open.owner.is_some());
         if owned && !held && !self.processes[process].zombie {
             let (writer, now) = (self.processes[process].writer, self.clock());
             self.tables.seize(run, writer, now);
@@ -408,7 +408,7 @@ impl World {
         let runs: Vec<_> = self.ids.keys().copied().collect();
         let run = runs[self.rng.below(runs.len())];
         let (kind, at) = (CommandKind::Cancel, self.clock());
-        let command = Command { kind, by: "ada".into(), reason: None, at };
+        let command = Command { number: 0, kind, by: "ada".into(), reason: None, at };
         let outcome = self.tables.command(run, command);
         self.note(|| format!("run {run} is cancelled: {outcome:?}"));
     }

@@ -1,1 +1,0 @@
-select writer from history where run = ?1 and seq = ?2

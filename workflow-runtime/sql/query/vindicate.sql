@@ -1,2 +1,2 @@
--- A run that was suspected and did no harm.
-update active set claims = 0 where run = ?1
+-- Runs that were suspected and did no harm.
+update active set claims = 0 where run in (select value from json_each(?1))

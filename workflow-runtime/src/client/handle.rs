@@ -9,7 +9,8 @@ use super::{Commanding, ErrOf, Inner, OkOf};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::model::{
-    Blocked, CommandKind, Event, History, HistoryEvent, Named, RunId, RunRecord, Status, read_meta,
+    Blocked, CommandKind, End, Ended, Event, History, HistoryEvent, Named, RunId, RunRecord,
+    Status, read_meta,
 };
 use crate::store::Ending;
 
@@ -186,7 +187,10 @@ impl<T, E> Handle<T, E> {
     }
 
     pub(super) fn started_here(&self) -> Option<Arc<Ending>> {
-        self.ending.as_ref().map(|(_, ending)| Arc::clone(ending))
+        // What is dead may be redriven: the store knows.
+        let is_final = |end: End| end.how != Ended::Dead;
+        let told = self.ending.as_ref().filter(|(_, ending)| ending.get().is_none_or(is_final));
+        told.map(|(_, ending)| Arc::clone(ending))
     }
 
     /// Where the end of that run will be told.

@@ -15,11 +15,11 @@ macro_rules! decorate {
             async fn take_over(&self, over: TakeOver) -> Result<(), Error> {
                 self.inner.take_over(over).await
             }
-            async fn claims(&self, run: RunId) -> Result<Option<u32>, Error> {
-                self.inner.claims(run).await
+            async fn suspected(&self, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+                self.inner.suspected(runs).await
             }
-            async fn vindicate(&self, run: RunId) -> Result<(), Error> {
-                self.inner.vindicate(run).await
+            async fn vindicate(&self, runs: &[RunId]) -> Result<(), Error> {
+                self.inner.vindicate(runs).await
             }
             async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
                 self.inner.owned(writer).await

@@ -1,5 +1,6 @@
 //! A store that tests disturb: between the engine and a real one.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -54,9 +55,9 @@ decorate! {
             writer: WriterId,
             now: Timestamp,
             limit: u32,
-            suspects: bool,
+            claims: RangeInclusive<u32>,
         ) -> Result<Vec<RunId>, Error> {
-            let claimed = self.inner.claim(writer, now, limit, suspects).await?;
+            let claimed = self.inner.claim(writer, now, limit, claims).await?;
             self.by.claimed(claimed)
         }
 

@@ -17,6 +17,7 @@ mod sealed;
 mod sqlite;
 mod starts;
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
@@ -102,20 +103,21 @@ pub(crate) trait Store: Send + Sync + 'static {
     async fn take_over(&self, over: TakeOver) -> Result<(), Error>;
 
     /// Gives `writer` up to `limit` runs that are due and free, those due
-    /// first first: suspects, or all others.
+    /// first first, of those that were claimed so often without getting
+    /// further.
     async fn claim(
         &self,
         writer: WriterId,
         now: Timestamp,
         limit: u32,
-        suspects: bool,
+        claims: RangeInclusive<u32>,
     ) -> Result<Vec<RunId>, Error>;
 
-    /// How often an open run was claimed since it last got further.
-    async fn claims(&self, run: RunId) -> Result<Option<u32>, Error>;
+    /// Those of `runs` that are open and got no further since they were claimed.
+    async fn suspected(&self, runs: &[RunId]) -> Result<Vec<RunId>, Error>;
 
-    /// A suspect did no harm.
-    async fn vindicate(&self, run: RunId) -> Result<(), Error>;
+    /// Suspects that did no harm.
+    async fn vindicate(&self, runs: &[RunId]) -> Result<(), Error>;
 
     /// The runs that `writer` holds.
     async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error>;
@@ -186,12 +188,17 @@ pub(crate) struct TakeOver {
 /// bringing its process down.
 pub(crate) const SUSPECT: u32 = 2;
 
+/// Runs that were claimed no more often than sound ones are.
+pub(crate) const SOUND: RangeInclusive<u32> = 0..=SUSPECT - 1;
+
 /// Completed runs to be deleted.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Sweep {
     pub(crate) runs: Vec<RunId>,
-    /// Where to go on. None: what follows is too young.
+    /// Where to go on. None: nothing follows.
     pub(crate) next: Option<RunId>,
+    /// Everything here was accepted later than that time.
+    pub(crate) is_young: bool,
 }
 
 fn end_of(kind: FailureKind, how: Ended, message: String, at: Timestamp) -> End {

@@ -1,5 +1,6 @@
 //! A store whose values pass a codec on their way in and out.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::decorate::decorate;
@@ -127,9 +128,9 @@ decorate! {
             writer: WriterId,
             now: Timestamp,
             limit: u32,
-            suspects: bool,
+            claims: RangeInclusive<u32>,
         ) -> Result<Vec<RunId>, Error> {
-            self.inner.claim(writer, now, limit, suspects).await
+            self.inner.claim(writer, now, limit, claims).await
         }
 
         async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {

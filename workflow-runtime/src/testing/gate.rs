@@ -1,5 +1,6 @@
 //! The store of a test, and what befalls its commits.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -137,9 +138,9 @@ decorate! {
             writer: WriterId,
             now: Timestamp,
             limit: u32,
-            suspects: bool,
+            claims: RangeInclusive<u32>,
         ) -> Result<Vec<RunId>, Error> {
-            self.inner.claim(writer, now, limit, suspects).await
+            self.inner.claim(writer, now, limit, claims).await
         }
 
         async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {

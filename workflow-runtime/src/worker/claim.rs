@@ -2,6 +2,7 @@
 //! the start everything that another life left, then what becomes due, what
 //! other processes start, and what people ask of runs.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use super::{Parts, Shared};
 use crate::clock::{Timestamp, within};
 use crate::error::Error;
 use crate::model::{CommandKind, RunId};
-use crate::store::tell_ends;
+use crate::store::{SOUND, SUSPECT, tell_ends};
 
 /// Runs of one claim.
 const CLAIM: usize = 256;
@@ -28,13 +29,38 @@ pub(super) struct Claimer {
     shared: Arc<Shared>,
     /// The answer to a claim was lost.
     unsure: AtomicBool,
-    /// The suspect that is being tried, and since when.
-    probation: Option<(RunId, Timestamp)>,
+    /// Suspects that are being tried.
+    tried: Option<Tried>,
+    /// How many are tried next.
+    group: usize,
+}
+
+/// Suspects that are being tried, and since when.
+struct Tried {
+    runs: Vec<RunId>,
+    since: Timestamp,
+}
+
+/// Most suspects that are tried together.
+const GROUP: usize = CLAIM;
+/// Most of those that brought down their process once more when they were.
+const SMALL_GROUP: usize = 16;
+
+/// Suspects by how often they were claimed, and how many of them are tried
+/// together at most. What would be dead next time is tried alone: nobody dies
+/// for another.
+fn tries(max_claims: u32) -> [(RangeInclusive<u32>, usize); 3] {
+    let (last, last_but_one) = (max_claims.saturating_sub(1), max_claims.saturating_sub(2));
+    [
+        (SUSPECT..=last_but_one.saturating_sub(1), GROUP),
+        (last_but_one.max(SUSPECT)..=last_but_one, SMALL_GROUP),
+        (last.max(SUSPECT)..=u32::MAX, 1),
+    ]
 }
 
 impl Claimer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, unsure: AtomicBool::new(false), probation: None }
+        Self { shared, unsure: AtomicBool::new(false), tried: None, group: 1 }
     }
 
     pub(super) async fn run(mut self) {
@@ -98,7 +124,7 @@ impl Claimer {
             self.reconcile().await?;
         }
         reloaded?;
-        if self.probation.is_some() {
+        if self.tried.is_some() {
             return Ok(PROBE);
         }
         if !all {
@@ -118,18 +144,23 @@ impl Claimer {
             if slots == 0 {
                 return Ok(false);
             }
-            let runs = self.claim_some(slots, false).await?;
-            if runs < slots {
+            let runs = self.claim_some(slots, SOUND).await?;
+            self.hand_out(&runs).await?;
+            if runs.len() < slots {
                 return Ok(true);
             }
         }
     }
 
-    /// Claims up to as many as slots were taken for it.
-    async fn claim_some(&self, slots: usize, suspects: bool) -> Result<usize, Error> {
+    /// Claims up to as many as slots were taken for it; to be handed out.
+    async fn claim_some(
+        &self,
+        slots: usize,
+        claims: RangeInclusive<u32>,
+    ) -> Result<Vec<RunId>, Error> {
         let Parts { store, clock, writer, .. } = &self.shared.parts;
         let limit = u32::try_from(slots).unwrap_or(u32::MAX);
-        let runs = match store.claim(*writer, clock.now(), limit, suspects).await {
+        let runs = match store.claim(*writer, clock.now(), limit, claims).await {
             Ok(runs) => runs,
             Err(error) => {
                 self.shared.run_slots.give_back(slots);
@@ -138,39 +169,49 @@ impl Claimer {
             }
         };
         self.shared.run_slots.give_back(slots.saturating_sub(runs.len()));
-        self.hand_out(&runs).await?;
-        Ok(runs.len())
+        Ok(runs)
     }
 
-    /// Suspects are tried one at a time: of many that were in memory when the
-    /// process ended, the one that ended it is found.
+    /// Suspects are tried apart from all others, one, then two, then four: of
+    /// many that were in memory when the process ended, the one that ended it is
+    /// found, and the others need not wait for each other.
     async fn suspects(&mut self) -> Result<(), Error> {
-        let Parts { store, clock, writer, settings, .. } = &self.shared.parts;
-        if let Some((run, since)) = self.probation {
-            let claims = store.claims(run).await?;
-            if claims.is_some_and(|claims| claims > 0) {
-                if clock.now().since(since) < settings.probation {
-                    return Ok(());
-                }
-                store.vindicate(run).await?;
-            }
-            self.probation = None;
-        }
-        if self.shared.run_slots.take(1) == 0 {
+        if !self.are_cleared().await? {
             return Ok(());
         }
-        let before = clock.now();
-        let tried = match store.claim(*writer, before, 1, true).await {
-            Ok(tried) => tried,
-            Err(error) => {
-                self.shared.run_slots.give_back(1);
-                self.unsure.store(true, Ordering::Release);
-                return Err(error);
+        for (claims, most) in tries(self.shared.parts.settings.max_claims) {
+            if claims.is_empty() {
+                continue;
             }
-        };
-        self.shared.run_slots.give_back(1_usize.saturating_sub(tried.len()));
-        self.probation = tried.first().map(|run| (*run, before));
-        self.hand_out(&tried).await
+            let since = self.shared.parts.clock.now();
+            let slots = self.shared.run_slots.take(self.group.min(most));
+            if slots == 0 {
+                return Ok(());
+            }
+            let runs = self.claim_some(slots, claims).await?;
+            if !runs.is_empty() {
+                self.tried = Some(Tried { runs: runs.clone(), since });
+                return self.hand_out(&runs).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether no suspect is being tried any more: each got further, or lived
+    /// long enough.
+    async fn are_cleared(&mut self) -> Result<bool, Error> {
+        let Parts { store, clock, settings, .. } = &self.shared.parts;
+        let Some(tried) = &mut self.tried else { return Ok(true) };
+        tried.runs = store.suspected(&tried.runs).await?;
+        if !tried.runs.is_empty() {
+            if clock.now().since(tried.since) < settings.probation {
+                return Ok(false);
+            }
+            store.vindicate(&tried.runs).await?;
+        }
+        self.tried = None;
+        self.group = (self.group * 2).min(GROUP);
+        Ok(true)
     }
 
     /// A claim whose answer was lost: what is in memory already is not taken
@@ -238,6 +279,26 @@ impl Claimer {
     fn tell(&self, run: RunId, end: Option<crate::model::End>) {
         if let Some(end) = end {
             self.shared.parts.endings.tell(run, end);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_be_dead_next_is_tried_alone_and_no_suspect_is_left_out() {
+        for max_claims in 1..=10 {
+            let tries = tries(max_claims);
+            for claims in SUSPECT..=12 {
+                let mut of = tries.iter().filter(|(range, _)| range.contains(&claims));
+                let (_, most) = of.next().expect("a suspect is left out");
+                assert!(of.next().is_none(), "{claims} of {max_claims} is there twice");
+                let dies = claims + 1 >= max_claims;
+                assert_eq!(*most == 1, dies, "{claims} of {max_claims}");
+            }
+            assert!(tries.iter().all(|(range, _)| !range.contains(&1)), "a sound one is a suspect");
         }
     }
 }

@@ -13,6 +13,9 @@ use crate::model::RunId;
 const BATCH: usize = 100;
 /// Between two batches: others write, too.
 const PAUSE: Duration = Duration::from_millis(20);
+/// Numbers follow time but for the blocks that a process took long ago and
+/// has not used up: so much that is young ends a pass.
+const YOUNG: u32 = 8;
 /// Between two passes over all runs.
 const PASS: Duration = Duration::from_secs(60);
 
@@ -31,7 +34,7 @@ pub(super) async fn retain(shared: Arc<Shared>) {
 /// Deletes what is old now; returns how much.
 async fn pass(shared: &Shared, keep: Duration) -> Result<u64, Error> {
     let Parts { store, clock, .. } = &shared.parts;
-    let (mut after, mut deleted) = (RunId(0), 0);
+    let (mut after, mut deleted, mut young) = (RunId(0), 0, 0);
     loop {
         let old = store.old(after, clock.now() - keep).await?;
         for batch in old.runs.chunks(BATCH) {
@@ -41,9 +44,10 @@ async fn pass(shared: &Shared, keep: Duration) -> Result<u64, Error> {
                 return Ok(deleted);
             }
         }
+        young = if old.is_young { young + 1 } else { 0 };
         match old.next {
-            Some(next) => after = next,
-            None => return Ok(deleted),
+            Some(next) if young < YOUNG => after = next,
+            _ => return Ok(deleted),
         }
     }
 }

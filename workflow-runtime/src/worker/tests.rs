@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, RunId, WriterId};
 use crate::registry::Registry;
 use crate::state::State;
-use crate::store::{Counter, Disturbance, Disturbed, Endings, MemoryStore, Numbers, Store};
+use crate::store::{Counter, Disturbance, Disturbed, Endings, MemoryStore, Numbers, Store, dead};
 use crate::{Result, step, workflow};
 
 /// Of three commits one is lost on its way, one loses its answer.
@@ -317,5 +317,15 @@ async fn a_run_comes_back_when_the_answer_to_its_claim_is_lost() {
     assert_eq!(run.result().within(Duration::from_secs(20)).await.unwrap(), 3);
     assert_eq!(run.history().await.unwrap().events().len(), 4);
     assert!(!forgets_claim.load(Ordering::SeqCst), "it never left memory: nothing was claimed");
+    worker.shut_down(Duration::from_secs(5)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handle_that_saw_a_run_dead_sees_it_redriven() {
+    let (client, worker) = start(Flaky::default()).await;
+    let run = client.start(sleeps_twice()).await.unwrap();
+    let number = client.inner.store.find(run.id()).await.unwrap().unwrap().run;
+    client.inner.endings.tell(number, dead(5, SystemClock::new().now()));
+    assert_eq!(run.result().within(Duration::from_secs(20)).await.unwrap(), 3);
     worker.shut_down(Duration::from_secs(5)).await;
 }

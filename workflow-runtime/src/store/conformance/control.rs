@@ -6,7 +6,7 @@ use super::{ME, OTHER, at, commit, commit_one, ending, event, failed, over, rows
 use crate::model::{
     Answer, Block, Command, CommandKind, Commanded, Event, EventKind, Item, RunId, RunQuery, Status,
 };
-use crate::store::Store;
+use crate::store::{SOUND, Store};
 
 fn command(kind: CommandKind) -> Command {
     Command { number: 1, kind, by: "ada".into(), reason: Some("why".into()), at: at(6_000) }
@@ -94,11 +94,11 @@ async fn a_cancelled_run_that_waits_is_due_at_once(store: Arc<dyn Store>) {
     };
     commit_one(&*store, park(1)).await;
     give(&*store, 1, CommandKind::Cancel).await;
-    assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(1)]);
+    assert_eq!(store.claim(ME, at(6_000), 10, SOUND).await.unwrap(), [RunId(1)]);
     // Asked while it was in hand, it does not go to sleep.
     give(&*store, 2, CommandKind::Cancel).await;
     commit_one(&*store, park(2)).await;
-    assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(2)]);
+    assert_eq!(store.claim(ME, at(6_000), 10, SOUND).await.unwrap(), [RunId(2)]);
 }
 
 async fn a_terminated_run_has_ended_and_its_owner_is_told_once(store: Arc<dyn Store>) {
@@ -130,10 +130,10 @@ async fn a_blocked_run_is_free_again_when_it_is_retried(store: Arc<dyn Store>) {
     commit_one(&*store, item).await;
     // A cancellation waits until its code can go on.
     give(&*store, 1, CommandKind::Cancel).await;
-    assert!(store.claim(ME, at(9_000), 10, false).await.unwrap().is_empty());
+    assert!(store.claim(ME, at(9_000), 10, SOUND).await.unwrap().is_empty());
     assert_eq!(give(&*store, 1, CommandKind::Retry).await, Commanded::Accepted);
     assert_eq!(status(&*store, "one").await, Status::Waiting);
-    assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(1)]);
+    assert_eq!(store.claim(ME, at(6_000), 10, SOUND).await.unwrap(), [RunId(1)]);
 }
 
 async fn a_queued_start_is_claimed_by_whoever_works(store: Arc<dyn Store>) {
@@ -143,7 +143,7 @@ async fn a_queued_start_is_claimed_by_whoever_works(store: Arc<dyn Store>) {
         assert_eq!(commit_one(&*store, queued.clone()).await, Answer::Committed);
     }
     assert_eq!(status(&*store, "one").await, Status::Queued);
-    assert_eq!(store.claim(OTHER, at(1_000), 10, false).await.unwrap(), [RunId(1)]);
+    assert_eq!(store.claim(OTHER, at(1_000), 10, SOUND).await.unwrap(), [RunId(1)]);
     // Sent again after it was claimed it changes nothing.
     assert_eq!(commit_one(&*store, queued).await, Answer::Committed);
     assert_eq!(status(&*store, "one").await, Status::Running);
@@ -154,8 +154,8 @@ async fn crash(store: &dyn Store, times: u32) {
     for _ in 0..times {
         store.take_over(over(OTHER, "v1", 5_000)).await.unwrap();
         let now = at(9_000_000);
-        let mut claimed = store.claim(ME, now, 10, false).await.unwrap();
-        claimed.extend(store.claim(ME, now, 1, true).await.unwrap());
+        let mut claimed = store.claim(ME, now, 10, SOUND).await.unwrap();
+        claimed.extend(store.claim(ME, now, 1, 2..=u32::MAX).await.unwrap());
         assert!(!claimed.is_empty());
     }
 }
@@ -163,12 +163,13 @@ async fn crash(store: &dyn Store, times: u32) {
 async fn what_never_gets_further_is_suspected_and_then_dead(store: Arc<dyn Store>) {
     commit(&*store, &[start(1, "poison")]).await;
     crash(&*store, 2).await;
-    assert_eq!(store.claims(RunId(1)).await.unwrap(), Some(2));
+    assert_eq!(store.suspected(&[RunId(1), RunId(9)]).await.unwrap(), [RunId(1)]);
+    assert!(store.claim(ME, at(9_000_000), 10, SOUND).await.unwrap().is_empty());
     store.take_over(over(OTHER, "v1", 5_000)).await.unwrap();
     // Suspected: apart from the others, and after a pause.
-    assert!(store.claim(ME, at(9_000), 10, false).await.unwrap().is_empty());
-    assert!(store.claim(ME, at(5_099), 1, true).await.unwrap().is_empty());
-    assert_eq!(store.claim(ME, at(5_100), 1, true).await.unwrap(), [RunId(1)]);
+    assert!(store.claim(ME, at(9_000), 10, SOUND).await.unwrap().is_empty());
+    assert!(store.claim(ME, at(5_099), 1, 2..=u32::MAX).await.unwrap().is_empty());
+    assert_eq!(store.claim(ME, at(5_100), 1, 2..=u32::MAX).await.unwrap(), [RunId(1)]);
     crash(&*store, 2).await;
     assert_eq!(status(&*store, "poison").await, Status::Running);
     store.take_over(over(OTHER, "v1", 7_000)).await.unwrap();
@@ -190,7 +191,7 @@ async fn a_dead_run_is_a_letter_until_it_is_redriven(store: Arc<dyn Store>) {
     assert_eq!(give(&*store, 1, CommandKind::Redrive).await, Commanded::Accepted);
     assert_eq!(give(&*store, 1, CommandKind::Redrive).await, Commanded::Idle);
     assert!(store.dead_letters(None, 10).await.unwrap().is_empty());
-    assert_eq!(store.claim(ME, at(6_000), 10, false).await.unwrap(), [RunId(1)]);
+    assert_eq!(store.claim(ME, at(6_000), 10, SOUND).await.unwrap(), [RunId(1)]);
     // What its attempts did is not forgotten.
     let stored = store.load(&[RunId(1)]).await.unwrap().remove(0).1.unwrap();
     assert_eq!(stored.attempts, [failed(3, 1)]);
@@ -205,15 +206,14 @@ async fn what_gets_further_is_suspected_no_more(store: Arc<dyn Store>) {
     let mut park = Item::new(RunId(3), ME);
     park.park = Some(at(9_000));
     commit(&*store, &[further, park]).await;
-    store.vindicate(RunId(2)).await.unwrap();
-    for run in 1..=3 {
-        assert_eq!(store.claims(RunId(run)).await.unwrap(), Some(0), "{run}");
-    }
+    let all = [RunId(1), RunId(2), RunId(3)];
+    assert_eq!(store.suspected(&all).await.unwrap(), [RunId(2)]);
+    store.vindicate(&[RunId(2)]).await.unwrap();
+    assert!(store.suspected(&all).await.unwrap().is_empty());
     // An orderly end is no fault of what runs.
-    assert_eq!(store.claim(ME, at(9_000), 10, false).await.unwrap(), [RunId(3)]);
+    assert_eq!(store.claim(ME, at(9_000), 10, SOUND).await.unwrap(), [RunId(3)]);
     store.release(ME, at(9_000)).await.unwrap();
-    assert_eq!(store.claims(RunId(3)).await.unwrap(), Some(0));
-    assert_eq!(store.claims(RunId(9)).await.unwrap(), None);
+    assert!(store.suspected(&all).await.unwrap().is_empty());
 }
 
 /// Six orders: two completed, one terminated, one a refund of another tenant.

@@ -50,13 +50,16 @@ impl Tables {
         self.dead_letters.push((run, letter));
     }
 
-    pub(super) fn claims(&self, run: RunId) -> Option<u32> {
-        self.active.get(&run).map(|active| active.claims)
+    pub(super) fn suspected(&self, runs: &[RunId]) -> Vec<RunId> {
+        let is_suspected = |run: &&RunId| self.active.get(run).is_some_and(|at| at.claims > 0);
+        runs.iter().filter(is_suspected).copied().collect()
     }
 
-    pub(super) fn vindicate(&mut self, run: RunId) {
-        if let Some(active) = self.active.get_mut(&run) {
-            active.claims = 0;
+    pub(super) fn vindicate(&mut self, runs: &[RunId]) {
+        for run in runs {
+            if let Some(active) = self.active.get_mut(run) {
+                active.claims = 0;
+            }
         }
     }
 
@@ -165,7 +168,10 @@ impl Tables {
             let end = self.runs.get(run).and_then(|run| run.end.as_ref());
             end.is_some_and(|end| end.how == Ended::Completed && end.at < before)
         };
-        Sweep { runs: later.map(|(run, _)| run).filter(is_old).copied().collect(), next: None }
+        Sweep {
+            runs: later.map(|(run, _)| run).filter(is_old).copied().collect(),
+            ..Sweep::default()
+        }
     }
 
     pub(super) fn delete(&mut self, runs: &[RunId]) -> u32 {

@@ -4,6 +4,7 @@
 mod control;
 mod tables;
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -48,17 +49,17 @@ impl Store for MemoryStore {
         writer: WriterId,
         now: Timestamp,
         limit: u32,
-        suspects: bool,
+        claims: RangeInclusive<u32>,
     ) -> Result<Vec<RunId>, Error> {
-        Ok(self.tables().claim(writer, now, limit, suspects))
+        Ok(self.tables().claim(writer, now, limit, &claims))
     }
 
-    async fn claims(&self, run: RunId) -> Result<Option<u32>, Error> {
-        Ok(self.tables().claims(run))
+    async fn suspected(&self, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+        Ok(self.tables().suspected(runs))
     }
 
-    async fn vindicate(&self, run: RunId) -> Result<(), Error> {
-        self.tables().vindicate(run);
+    async fn vindicate(&self, runs: &[RunId]) -> Result<(), Error> {
+        self.tables().vindicate(runs);
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The tables, and what a commit does to them.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
@@ -8,7 +9,9 @@ use crate::model::{
     Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, Item,
     OpenRun, RunId, RunRecord, Start, StoredRun, WriterId,
 };
-use crate::store::{Counter, SUSPECT, refusal};
+#[cfg(test)]
+use crate::store::SOUND;
+use crate::store::{Counter, refusal};
 
 /// The tables, without a lock.
 #[derive(Clone, Debug, Default)]
@@ -192,13 +195,13 @@ impl Tables {
         writer: WriterId,
         now: Timestamp,
         limit: u32,
-        suspects: bool,
+        claims: &RangeInclusive<u32>,
     ) -> Vec<RunId> {
         let is_due = |active: &Active| active.owner.is_none() && active.due <= now;
         let mut due: Vec<_> = self
             .active
             .iter_mut()
-            .filter(|(_, active)| is_due(active) && (active.claims >= SUSPECT) == suspects)
+            .filter(|(_, active)| is_due(active) && claims.contains(&active.claims))
             .collect();
         due.sort_by_key(|(run, active)| (active.due, **run));
         let claimed = due.into_iter().take(limit as usize);
@@ -260,6 +263,6 @@ impl Tables {
     }
 
     pub(crate) fn claim_due(&mut self, writer: WriterId, now: Timestamp) -> Vec<RunId> {
-        self.claim(writer, now, u32::MAX, false)
+        self.claim(writer, now, u32::MAX, &SOUND)
     }
 }

@@ -1,6 +1,8 @@
 //! What is done to runs from outside their history: claims, commands, ends by
 //! others, deletion.
 
+use std::ops::RangeInclusive;
+
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::read;
@@ -56,9 +58,9 @@ pub(super) fn claim(
     writer: WriterId,
     now: Timestamp,
     limit: u32,
-    suspects: bool,
+    claims: &RangeInclusive<u32>,
 ) -> rusqlite::Result<Vec<RunId>> {
-    let claim = params![writer.0, now.as_millis(), limit, suspects];
+    let claim = params![writer.0, now.as_millis(), limit, claims.start(), claims.end()];
     read::numbers(connection, sql!("claim"), claim)
 }
 
@@ -173,9 +175,9 @@ pub(super) fn old(
         window.query_row([after.0, i64::from(WINDOW)], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let (Some(last), Some(accepted)) = (last, accepted) else { return Ok(Sweep::default()) };
     if accepted >= before.as_millis() {
-        // Numbers follow time: what comes later is younger still.
-        return Ok(Sweep::default());
+        return Ok(Sweep { next: Some(RunId(last)), is_young: true, ..Sweep::default() });
     }
     let ended = params![after.0, last, before.as_millis()];
-    Ok(Sweep { runs: read::numbers(connection, sql!("old"), ended)?, next: Some(RunId(last)) })
+    let runs = read::numbers(connection, sql!("old"), ended)?;
+    Ok(Sweep { runs, next: Some(RunId(last)), is_young: false })
 }

@@ -10,6 +10,7 @@ mod read;
 mod tests;
 mod write;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -233,26 +234,22 @@ impl Store for SqliteStore {
         writer: WriterId,
         now: Timestamp,
         limit: u32,
-        suspects: bool,
+        claims: RangeInclusive<u32>,
     ) -> Result<Vec<RunId>, Error> {
-        self.write(move |connection| control::claim(connection, writer, now, limit, suspects)).await
+        self.write(move |connection| control::claim(connection, writer, now, limit, &claims)).await
     }
 
-    async fn claims(&self, run: RunId) -> Result<Option<u32>, Error> {
+    async fn suspected(&self, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+        let runs = read::list(runs);
         self.read(move |connection| {
-            let claims = connection.prepare_cached(sql!("claims"));
-            let claims = claims.and_then(|mut query| query.query_row([run.0], |row| row.get(0)));
-            match claims {
-                Ok(claims) => Ok(Some(claims)),
-                Err(rusqlite::Error::QueryReturnedNoRows) => Ok(None),
-                Err(error) => Err(unavailable(error)),
-            }
+            read::numbers(connection, sql!("suspected"), [runs]).map_err(unavailable)
         })
         .await
     }
 
-    async fn vindicate(&self, run: RunId) -> Result<(), Error> {
-        self.write(move |connection| connection.execute(sql!("vindicate"), [run.0]).map(drop)).await
+    async fn vindicate(&self, runs: &[RunId]) -> Result<(), Error> {
+        let runs = read::list(runs);
+        self.write(move |connection| connection.execute(sql!("vindicate"), [runs]).map(drop)).await
     }
 
     async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {

@@ -63,7 +63,7 @@ fn is_damage(error: &rusqlite::Error) -> bool {
 }
 
 /// Runs as a JSON list, for `json_each`.
-fn list(runs: &[RunId]) -> String {
+pub(super) fn list(runs: &[RunId]) -> String {
     let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
     format!("[{}]", runs.join(","))
 }

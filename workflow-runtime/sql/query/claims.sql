@@ -1,1 +1,0 @@
-select claims from active where run = ?1

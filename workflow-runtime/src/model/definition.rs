@@ -67,12 +67,6 @@ pub struct StepRun {
 }
 
 impl StepRun {
-    /// The same, to be read from its text.
-    pub(crate) fn without_its_value(&self) -> Self {
-        let outcome = Arc::clone(&self.outcome.text).into();
-        Self { outcome, failed: self.failed.clone() }
-    }
-
     /// A failure whose value could not be made: it is read from its text.
     pub(crate) fn without_value(failure: &Failure) -> Self {
         let message = failure.to_string();

@@ -85,15 +85,10 @@ impl WorkflowThread {
 
     /// Makes the next attempt of a step, if it is due.
     pub(super) fn attempt(&mut self, ticket: Ticket, run: &mut Run, call: CallId) {
-        let adopted = run.adopted.remove(&call);
-        let Some(step) = run.steps.get_mut(&call) else { return };
-        if let Some(attempt) = adopted.filter(|attempt| attempt.number == step.attempt) {
-            step.state = StepState::Running;
-            if let AttemptState::Ended(how) = attempt.state {
-                self.ended(run, call, attempt.number, how);
-            }
-            return;
+        if let Some(attempt) = run.adopted.remove(&call) {
+            return self.adopt(run, call, attempt);
         }
+        let Some(step) = run.steps.get_mut(&call) else { return };
         let due = matches!(step.state, StepState::BackOff(until) if until <= self.now);
         if self.draining && step.definition.at_most_once && run.records.remove(&call).is_some() {
             // It was to begin, and does not: the next life is told so.
@@ -127,7 +122,29 @@ impl WorkflowThread {
     /// goes on with it.
     pub(super) fn keep_adopted(&mut self, run: &mut Run) {
         for (call, attempt) in std::mem::take(&mut run.adopted) {
-            self.keep(run, call, attempt);
+            let once = attempt.definition.at_most_once;
+            let step = Step {
+                definition: attempt.definition,
+                args: Arc::default(),
+                // A failure that another attempt may follow is no result yet.
+                retry: if once { RetryPolicy::NONE } else { RetryPolicy::new(u32::MAX) },
+                timeout: None,
+                attempt: attempt.number,
+                state: StepState::Recording,
+            };
+            run.steps.insert(call, Box::new(step));
+            self.adopt(run, call, attempt);
+        }
+    }
+
+    /// A step of the run goes on with an attempt that a thread before this one
+    /// launched.
+    fn adopt(&mut self, run: &mut Run, call: CallId, attempt: Attempt) {
+        let Some(step) = run.steps.get_mut(&call) else { return };
+        (step.attempt, step.state) = (attempt.number, StepState::Running);
+        if let AttemptState::Ended(text, failed) = attempt.state {
+            let how = StepRun { outcome: text.into(), failed: failed.map(|failed| *failed) };
+            self.ended(run, call, attempt.number, how);
         }
     }
 
@@ -136,24 +153,6 @@ impl WorkflowThread {
         let adopted = run.adopted.keys().copied();
         let unwanted: Vec<_> = adopted.filter(|call| !run.actor.is_waiting(*call)).collect();
         run.abort_these(&unwanted, &self.stopper);
-    }
-
-    fn keep(&mut self, run: &mut Run, call: CallId, attempt: Attempt) {
-        let Attempt { number, definition, state } = attempt;
-        let once = definition.at_most_once;
-        let step = Step {
-            definition,
-            args: Arc::default(),
-            // A failure that another attempt may follow is no result yet.
-            retry: if once { RetryPolicy::NONE } else { RetryPolicy::new(u32::MAX) },
-            timeout: None,
-            attempt: number,
-            state: StepState::Running,
-        };
-        run.steps.insert(call, Box::new(step));
-        if let AttemptState::Ended(how) = state {
-            self.ended(run, call, number, how);
-        }
     }
 
     /// A step said how far it is: the newest detail is written next.

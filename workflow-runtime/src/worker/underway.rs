@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::AbortHandle;
 
 use super::launch::Launch;
-use crate::model::{CallId, Item, RunId, StepDefinition, StepRun};
+use crate::model::{AttemptFailure, CallId, Item, RunId, StepDefinition, StepRun};
 use crate::step::Cancel;
 
 /// The attempts of a lane. A call has one at a time.
@@ -24,8 +24,8 @@ pub(super) struct Attempt {
 
 pub(super) enum AttemptState {
     Running(Running),
-    /// Its outcome, without its value.
-    Ended(StepRun),
+    /// Its outcome as text, and if another attempt may follow, why.
+    Ended(Arc<str>, Option<Box<AttemptFailure>>),
 }
 
 /// An attempt that runs.
@@ -81,7 +81,8 @@ impl Underway {
         let mut attempts = self.attempts();
         let attempt = attempts.get_mut(&(run, call)).filter(|attempt| attempt.number == number);
         if let Some(attempt) = attempt {
-            attempt.state = AttemptState::Ended(how.without_its_value());
+            let failed = how.failed.clone().map(Box::new);
+            attempt.state = AttemptState::Ended(Arc::clone(&how.outcome.text), failed);
             return true;
         }
         false
@@ -140,14 +141,16 @@ impl Attempt {
     fn running(self) -> Option<Running> {
         match self.state {
             AttemptState::Running(running) => Some(running),
-            AttemptState::Ended(_) => None,
+            AttemptState::Ended(..) => None,
         }
     }
 
     fn known(&self) -> Self {
         let state = match &self.state {
             AttemptState::Running(running) => AttemptState::Running(running.clone()),
-            AttemptState::Ended(how) => AttemptState::Ended(how.without_its_value()),
+            AttemptState::Ended(text, failed) => {
+                AttemptState::Ended(Arc::clone(text), failed.clone())
+            }
         };
         Self { number: self.number, definition: self.definition, state }
     }

@@ -164,8 +164,10 @@ impl Builder {
     /// each time the process ended, before it is [dead](crate::Status::Dead).
     /// Default: 5.
     ///
-    /// After the second time it is suspected: it starts after a pause, and not
-    /// beside another suspect, so that the one that ends the process is found.
+    /// After the second time it is suspected: it starts after a pause, in a
+    /// group of suspects that grows from one to 256, and alone before it could
+    /// be dead, so that the one that ends the process is found and no other dies
+    /// for it.
     pub fn max_claims(mut self, claims: u32) -> Self {
         self.settings.max_claims = claims.max(1);
         self

@@ -145,6 +145,11 @@ impl<F> Drop for Cancellable<F> {
 /// once, and the shielded future runs to its end. What would come after it does
 /// not run any more. `terminate` ends a run whatever is shielded.
 ///
+/// Code that was stopped keeps what it holds until the run ends: a shielded
+/// future must not wait for a lock, a message or a notification that only code
+/// outside of the shield would give. If it does, the run is blocked, and says
+/// so.
+///
 /// # Panics
 ///
 /// When awaited outside a workflow.

@@ -158,6 +158,50 @@ impl Clock for SystemClock {
     }
 }
 
+/// A moment of this process's own clock, which never jumps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment(Instant);
+
+impl Moment {
+    pub(crate) fn now() -> Self {
+        Self(read().0)
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+}
+
+/// The store's clock, carried on by the machine's between two looks at it:
+/// workers of one store agree on the time, whatever their machines say.
+#[derive(Debug)]
+pub(crate) struct StoreClock {
+    last: Mutex<(Instant, Timestamp)>,
+}
+
+impl StoreClock {
+    pub(crate) fn new() -> Self {
+        Self { last: Mutex::new(read()) }
+    }
+
+    /// The store says that it is now that late.
+    pub(crate) fn set(&self, now: Timestamp) {
+        let ahead = now.since(self.now());
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = (read().0, now);
+        if ahead > JUMP {
+            let ahead_ms = u64::try_from(ahead.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(ahead_ms, "the database's clock is ahead: timers may fire early");
+        }
+    }
+}
+
+impl Clock for StoreClock {
+    fn now(&self) -> Timestamp {
+        let (instant, now) = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        now + read().0.saturating_duration_since(instant)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

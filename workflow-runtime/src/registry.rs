@@ -33,7 +33,7 @@ impl Registration {
 inventory::collect!(Registration);
 
 /// The workflows of a worker, by name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Registry(BTreeMap<&'static str, &'static WorkflowDefinition>);
 
 impl Registry {
@@ -58,6 +58,11 @@ impl Registry {
             }
         }
         Ok(Self(known))
+    }
+
+    /// The names of its workflows, old ones too.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.0.keys().copied()
     }
 
     /// The workflow that is or was called so.

@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::model::{Answer, Item, Start, WriterId};
 use crate::store::{
-    Accepted, Committer, Endings, Envelope, NewRun, Reply, Starts, Store, tell_ends,
+    Accepted, Committer, Endings, Envelope, Fleet, NewRun, Reply, Starts, Store, tell_ends,
 };
 
 /// How often is asked whether another process wrote.
@@ -27,6 +27,7 @@ pub(crate) struct Submitter {
     clock: Arc<dyn Clock>,
     stop: Arc<AtomicBool>,
     stopping: Arc<Notify>,
+    fleet: Option<Arc<dyn Fleet>>,
 }
 
 impl Submitter {
@@ -44,7 +45,13 @@ impl Submitter {
             stop: Arc::clone(&stop),
         };
         let watch = watch(Arc::clone(store), Arc::clone(endings), Arc::clone(&stopping));
-        let commits = committer.run(|answers| answers.into_iter().for_each(tell));
+        let fleet = store.fleet();
+        let commits = committer.run(move |answers| {
+            answers.into_iter().for_each(tell);
+            if let Some(fleet) = &fleet {
+                fleet.announce();
+            }
+        });
         let work = async {
             tokio::join!(commits, watch);
         };
@@ -56,7 +63,8 @@ impl Submitter {
         spawned.map_err(|error| {
             Error::because(ErrorKind::Unavailable, "no thread could be started", error)
         })?;
-        Ok(Arc::new(Self { inbox, writer, clock, stop, stopping }))
+        let fleet = store.fleet();
+        Ok(Arc::new(Self { inbox, writer, clock, stop, stopping, fleet }))
     }
 }
 
@@ -81,7 +89,10 @@ impl Starts for Submitter {
     }
 
     fn nudge(&self) {
-        // The owner notices by itself that another process wrote.
+        // The owner of a file notices by itself that another process wrote.
+        if let Some(fleet) = &self.fleet {
+            fleet.announce();
+        }
     }
 
     fn close(&self) {

@@ -41,6 +41,9 @@ pub enum ErrorKind {
     ShutDown,
     /// Stored data could not be read back.
     Corrupt,
+    /// This worker was declared dead by another one, which goes on with its
+    /// runs. It writes nothing any more.
+    Fenced,
 }
 
 impl Error {

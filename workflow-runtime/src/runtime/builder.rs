@@ -5,18 +5,19 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::Runtime;
+use super::life::{Life, Making};
 use super::location::Location;
 use crate::call::{Definer, Workflow};
 use crate::chance;
 use crate::client::{Client, Inner, Submitter};
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::codec::Codec;
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, WorkflowDefinition, WriterId};
 use crate::registry::{Registry, check_state};
 use crate::state::State;
-use crate::store::{Counter, Endings, MemoryStore, Numbers, SealedStore, Store, TakeOver};
-use crate::worker::{Parts, Settings, Worker};
+use crate::store::{Counter, Endings, MemoryStore, Numbers, SealedStore, Store};
+use crate::worker::Settings;
 
 /// Configures a [`Runtime`].
 #[must_use = "a builder does nothing until `build` is awaited"]
@@ -27,6 +28,8 @@ pub struct Builder {
     settings: Settings,
     grace: Duration,
     durability: Durability,
+    schema: String,
+    lease: Duration,
     codec: Option<Arc<dyn Codec>>,
     #[cfg(feature = "testing")]
     crash: Option<crate::testing::CrashPoint>,
@@ -55,6 +58,9 @@ pub enum Durability {
 const MAX_PAYLOAD: usize = 1 << 20;
 const MAX_HISTORY: u32 = 50_000;
 const MAX_RUNS: usize = 10_000;
+const SCHEMA: &str = "workflow";
+const LEASE: Duration = Duration::from_secs(15);
+const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 const MAX_STEPS: usize = 10_000;
 const TURN_LIMIT: Duration = Duration::from_secs(10);
 /// 30 days.
@@ -85,6 +91,8 @@ impl Builder {
             settings,
             grace: Duration::from_secs(30),
             durability: Durability::Full,
+            schema: SCHEMA.to_owned(),
+            lease: LEASE,
             codec: None,
             #[cfg(feature = "testing")]
             crash: None,
@@ -226,6 +234,39 @@ impl Builder {
         self
     }
 
+    /// The schema of a Postgres database that holds everything; made if it is
+    /// not there. Up to 48 of a-z, 0-9 and `_`. Default: `workflow`.
+    pub fn schema(mut self, name: impl Into<String>) -> Self {
+        self.schema = name.into();
+        self
+    }
+
+    /// The SQL that makes the schema, for a role that may: where the one of the
+    /// application may not, somebody runs this first.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`]: the name is none.
+    #[cfg(feature = "postgres")]
+    pub fn schema_script(&self) -> Result<String, Error> {
+        crate::store::schema_script(&self.schema)
+    }
+
+    /// Where several runtimes share a Postgres database: one that does not show
+    /// for so long that it lives is dead, and the others take over its runs.
+    /// Longer than any pause of a healthy process. At least 1 second; default:
+    /// 15 seconds.
+    ///
+    /// # Guarantees
+    ///
+    /// A runtime that was declared dead and was not writes nothing any more: it
+    /// stops its steps and begins anew. A step that it was in the middle of may
+    /// act twice, under one [idempotency key](crate::step::idempotency_key).
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = lease.max(SHORTEST_LEASE);
+        self
+    }
+
     /// What users wrote – arguments, results, failures, heartbeats – passes this
     /// codec on its way to the database and back. Default: plain JSON, which
     /// people can read there. Clients of one database have the same codec.
@@ -256,44 +297,33 @@ impl Builder {
         let registry = Registry::new(&self.workflows)?;
         check_state(&self.state)?;
         let store = self.open(true).await?;
-        let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
-        let endings = Arc::new(Endings::default());
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        // Before anything is accepted: what is open now is of another life.
-        let Settings { max_claims, probation, limits, .. } = self.settings;
-        let build = self.settings.build.to_string();
-        let (now, pause) = (clock.now(), probation);
-        store.take_over(TakeOver { writer, build, now, max_claims, pause }).await?;
-        let worker = Worker::start(Parts {
+        let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
+        let (clock, store_clock) = clock_of(&*store);
+        let life = Life::begin(Making {
             store: Arc::clone(&store),
             clock: Arc::clone(&clock),
+            store_clock,
             endings: Arc::clone(&endings),
             registry,
             state: Arc::new(self.state),
             settings: self.settings,
-            writer,
-        })?;
-        let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
+            lease: self.lease,
+        });
+        let life = Arc::new(life.await?);
+        let (starts, numbers) = (life.starts(), Numbers::new(Arc::clone(&store)));
         let chance = Mutex::new(chance::stream());
-        let clock_of = Arc::clone(&clock);
         let inner = Inner {
             store,
             endings,
             starts,
             numbers,
             limits,
-            clock: clock_of,
+            clock,
             without_worker: false,
             exclusive: false,
             chance,
         };
-        Ok(Runtime {
-            client: Client { inner: Arc::new(inner) },
-            worker: Arc::new(tokio::sync::Mutex::new(Some(worker))),
-            grace: self.grace,
-            writer,
-            clock,
-        })
+        Ok(Runtime { client: Client { inner: Arc::new(inner) }, life, grace: self.grace })
     }
 
     /// Opens the database as a client: it starts runs, reads them and directs
@@ -355,7 +385,15 @@ impl Builder {
                 Arc::new(crate::store::SqliteStore::open(options).await?)
             }
             #[cfg(not(feature = "sqlite"))]
-            Location::Sqlite(path) => return Err(needs_feature(&path)),
+            Location::Sqlite(_) => return Err(needs_feature("sqlite")),
+            #[cfg(feature = "postgres")]
+            Location::Postgres => {
+                let (url, schema) = (self.url.clone(), self.schema.clone());
+                let options = crate::store::PostgresOptions { url, schema, worker: owner };
+                Arc::new(crate::store::PostgresStore::open(options).await?)
+            }
+            #[cfg(not(feature = "postgres"))]
+            Location::Postgres => return Err(needs_feature("postgres")),
         };
         let store = match &self.codec {
             Some(codec) => SealedStore::around(store, Arc::clone(codec)),
@@ -369,10 +407,19 @@ impl Builder {
     }
 }
 
-#[cfg(not(feature = "sqlite"))]
-fn needs_feature(path: &std::path::Path) -> Error {
-    let message =
-        format!("{}: SQLite needs the feature `sqlite` of workflow-runtime", path.display());
+/// Where workers are beside each other the store has the time; where not, the
+/// machine.
+fn clock_of(store: &dyn Store) -> (Arc<dyn Clock>, Option<Arc<StoreClock>>) {
+    if store.fleet().is_none() {
+        return (Arc::new(SystemClock::new()), None);
+    }
+    let clock = Arc::new(StoreClock::new());
+    (Arc::clone(&clock) as Arc<dyn Clock>, Some(clock))
+}
+
+#[cfg(not(all(feature = "sqlite", feature = "postgres")))]
+fn needs_feature(feature: &str) -> Error {
+    let message = format!("this URL needs the feature `{feature}` of workflow-runtime");
     Error::new(ErrorKind::Configuration, message)
 }
 

@@ -9,23 +9,26 @@ use crate::error::{Error, ErrorKind};
 pub(super) enum Location {
     Memory,
     Sqlite(PathBuf),
+    Postgres,
 }
 
 impl Location {
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
         let refuse = |reason: &str| {
-            let message =
-                format!("`{url}` names no store: {reason}; write `sqlite://file.db` or `memory:`");
+            let message = format!(
+                "`{url}` names no store: {reason}; write `sqlite://file.db`, \
+                 `postgres://user@host/database` or `memory:`"
+            );
             Err(Error::new(ErrorKind::Configuration, message))
         };
         if url == "memory:" {
             return Ok(Self::Memory);
         }
         if url.starts_with("postgres:") || url.starts_with("postgresql:") {
-            return refuse("this version has no Postgres store yet");
+            return Ok(Self::Postgres);
         }
         let Some(rest) = url.strip_prefix("sqlite:") else {
-            return refuse("it does not begin with `sqlite:`");
+            return refuse("it begins with neither `sqlite:` nor `postgres:`");
         };
         let path = rest.strip_prefix("//").unwrap_or(rest);
         if path.is_empty() {
@@ -50,6 +53,8 @@ mod tests {
         let sqlite = |path: &str| Location::Sqlite(path.into());
         let good = [
             ("memory:", Location::Memory),
+            ("postgres://h/db", Location::Postgres),
+            ("postgresql://u@h:1/db?sslmode=verify-full", Location::Postgres),
             ("sqlite://shop.db", sqlite("shop.db")),
             ("sqlite:shop.db", sqlite("shop.db")),
             ("sqlite:///var/lib/shop.db", sqlite("/var/lib/shop.db")),
@@ -61,8 +66,7 @@ mod tests {
 
     #[test]
     fn a_bad_url_says_what_to_write() {
-        for url in ["", "shop.db", "sqlite://", "sqlite::memory:", "postgres://h/db", "sqlite:a?b"]
-        {
+        for url in ["", "shop.db", "sqlite://", "sqlite::memory:", "sqlite:a?b"] {
             let error = Location::parse(url).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);
             assert!(error.to_string().contains("sqlite://file.db"), "{error}");

@@ -1,6 +1,7 @@
 //! [`Runtime`]: a worker and a client on one store.
 
 mod builder;
+mod life;
 mod location;
 
 use std::fmt;
@@ -8,13 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use builder::{Builder, Durability};
+use life::Life;
 
 use crate::call::{Call, Definer, Outcome, Workflow};
 use crate::client::{Client, ErrOf, HandleOf, OkOf, Starting};
-use crate::clock::Clock;
 use crate::error::Error;
-use crate::model::WriterId;
-use crate::worker::Worker;
 
 /// Runs workflows on one database, and starts them.
 ///
@@ -46,21 +45,21 @@ use crate::worker::Worker;
 #[derive(Clone)]
 pub struct Runtime {
     client: Client,
-    worker: Arc<tokio::sync::Mutex<Option<Worker>>>,
+    life: Arc<Life>,
     grace: Duration,
-    writer: WriterId,
-    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("writer", &self.writer).finish_non_exhaustive()
+        f.debug_struct("Runtime").field("writer", &self.life.writer()).finish_non_exhaustive()
     }
 }
 
 impl Runtime {
     /// Configures a runtime for the database at `url`:
     ///
+    /// * `postgres://user@host/database`: any number of runtimes, on any number of
+    ///   machines (feature `postgres`);
     /// * `sqlite://shop.db`, `sqlite:///var/lib/shop.db`: a file, created if it
     ///   is not there, owned by one runtime at a time;
     /// * `memory:` keeps runs in memory; nothing survives the process.
@@ -109,11 +108,9 @@ impl Runtime {
     ///
     /// Dropped, the runtime stops as it would in a crash; nothing is lost.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        let Some(worker) = self.worker.lock().await.take() else { return Ok(()) };
-        worker.shut_down(self.grace).await;
+        let Some(released) = self.life.end(self.grace).await else { return Ok(()) };
         let inner = &self.client.inner;
         inner.endings.close();
-        let released = inner.store.release(self.writer, self.clock.now()).await;
         inner.store.close().await;
         released
     }

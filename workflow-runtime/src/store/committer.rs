@@ -4,11 +4,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::Store;
 use crate::clock::pause;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::inbox::Inbox;
 use crate::model::{Answer, Item};
 
@@ -47,10 +48,29 @@ pub(crate) struct Committer<T> {
 impl<T> Committer<T> {
     /// Runs until the inbox is closed and empty. Gives the answers of each
     /// batch to `deliver`.
-    pub(crate) async fn run(self, mut deliver: impl FnMut(Vec<Reply<T>>)) {
-        let mut queue = Vec::new();
-        while self.inbox.take_async(&mut queue).await {
-            let mut rest = std::mem::take(&mut queue);
+    pub(crate) async fn run(self, deliver: impl Fn(Vec<Reply<T>>)) {
+        let taker = tokio::sync::Mutex::new(());
+        let lanes = (0..self.store.lanes()).map(|_| self.lane(&taker, &deliver));
+        let mut lanes: Vec<_> = lanes.map(Box::pin).collect();
+        // All of them are one task: the engine's.
+        std::future::poll_fn(|cx| {
+            lanes.retain_mut(|lane| lane.as_mut().poll(cx).is_pending());
+            if lanes.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Takes whatever is queued while no other lane does. A run has one item on
+    /// its way at a time: it does not matter which lane takes it.
+    async fn lane(&self, taker: &tokio::sync::Mutex<()>, deliver: &impl Fn(Vec<Reply<T>>)) {
+        loop {
+            let mut rest = Vec::new();
+            {
+                let _one = taker.lock().await;
+                if !self.inbox.take_async(&mut rest).await {
+                    return;
+                }
+            }
             while !rest.is_empty() {
                 let later = rest.split_off(batch_len(&rest));
                 let (items, from): (Vec<_>, Vec<_>) =
@@ -76,6 +96,8 @@ impl<T> Committer<T> {
                     return Some(answers);
                 }
                 Err(_) if self.stop.load(Ordering::Acquire) => return None,
+                // Never again: this worker begins anew, or stops.
+                Err(error) if error.kind() == ErrorKind::Fenced => return None,
                 Err(error) => self.wait(&mut wait, &error, items.len()).await,
             }
         }

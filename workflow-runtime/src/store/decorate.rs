@@ -9,6 +9,12 @@ macro_rules! decorate {
         impl $(<$($generics)*>)? Store for $name {
             $($own)*
 
+            fn lanes(&self) -> usize {
+                self.inner.lanes()
+            }
+            fn fleet(&self) -> Option<Arc<dyn crate::store::Fleet>> {
+                self.inner.fleet()
+            }
             async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {
                 self.inner.reserve(counter, count).await
             }

@@ -10,8 +10,13 @@ pub(crate) mod decorate;
 #[cfg(any(test, feature = "testing"))]
 mod disturbed;
 mod endings;
+mod fleet;
 mod memory;
 mod numbers;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod prefix;
 mod sealed;
 #[cfg(feature = "sqlite")]
 mod sqlite;
@@ -19,6 +24,7 @@ mod starts;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,10 +33,15 @@ pub(crate) use committer::{Committer, Envelope, Reply};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use disturbed::{Disturbance, Disturbed};
 pub(crate) use endings::{Ending, Endings, tell_ends};
+pub(crate) use fleet::{Fleet, Member, Seen};
 pub(crate) use memory::MemoryStore;
 #[cfg(test)]
 pub(crate) use memory::Tables;
 pub(crate) use numbers::Numbers;
+#[cfg(feature = "postgres")]
+pub(crate) use postgres::{PostgresOptions, PostgresStore, schema_script};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub(crate) use prefix::after_prefix;
 pub(crate) use sealed::SealedStore;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{SqliteOptions, SqliteStore};
@@ -93,13 +104,23 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What became of the batch is unknown: send the same items again.
     async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error>;
 
+    /// How many commits may be under way at one time.
+    fn lanes(&self) -> usize {
+        1
+    }
+
+    /// Where other workers have the same store beside this one. None: there is
+    /// one worker, which takes over everything at its start.
+    fn fleet(&self) -> Option<Arc<dyn Fleet>> {
+        None
+    }
+
     /// Takes `count` numbers; returns the first.
     async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error>;
 
-    /// For the one owner of the store at its start: every open run that
-    /// `writer` does not hold is free and due, except those that wait for a
-    /// time and those that `build` refused. What brought down its process too
-    /// often is dead.
+    /// Every open run that those workers hold is free and due, except those
+    /// that `build` refused; what other builds refused is due too. What brought
+    /// down its process too often is dead.
     async fn take_over(&self, over: TakeOver) -> Result<(), Error>;
 
     /// Gives `writer` up to `limit` runs that are due and free, those due
@@ -176,12 +197,25 @@ pub(crate) trait Store: Send + Sync + 'static {
 #[derive(Clone, Debug)]
 pub(crate) struct TakeOver {
     pub(crate) writer: WriterId,
+    /// From whom.
+    pub(crate) of: Of,
     pub(crate) build: String,
     pub(crate) now: Timestamp,
     /// A run that was claimed so often without getting further is dead.
     pub(crate) max_claims: u32,
     /// A suspect waits so long, times the square of its claims but one.
     pub(crate) pause: Duration,
+}
+
+/// From whom runs are taken over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Of {
+    /// From all others: there is one worker at a time.
+    All,
+    /// From one that was declared dead.
+    Worker(WriterId),
+    /// From nobody: only what other builds refused is tried.
+    Nobody,
 }
 
 /// A run that was claimed so often without getting further is suspected of

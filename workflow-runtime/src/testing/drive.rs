@@ -18,8 +18,8 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::model::{Limits, WriterId};
 use crate::registry::Registry;
-use crate::store::{Counter, Endings, NewRun, Starts as _, Store, TakeOver, tell_ends};
-use crate::worker::{Attempt, Ended, Parts, Settings, Stepwise};
+use crate::store::{Counter, Endings, NewRun, Of, Starts as _, Store, TakeOver, tell_ends};
+use crate::worker::{Attempt, Ended, Lease, Parts, Settings, Stepwise};
 
 /// Parts that a test spawned by itself have so many chances to go on before an
 /// event happens.
@@ -236,7 +236,9 @@ impl Driver {
         let task = self.tasks.spawn(async move {
             let opened = async {
                 let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
-                store.take_over(TakeOver { writer, build, now, max_claims, pause }).await?;
+                store
+                    .take_over(TakeOver { writer, of: Of::All, build, now, max_claims, pause })
+                    .await?;
                 tell_ends(&*store, &endings).await?;
                 Ok(writer)
             };
@@ -268,6 +270,7 @@ impl Driver {
             state: Arc::new(state),
             settings: self.settings.clone(),
             writer,
+            lease: Arc::new(Lease::new(None)),
         };
         // Seeds of runs are the same in every run of a test.
         let chance = ChaCha8Rng::seed_from_u64(u64::try_from(writer.0).unwrap_or(0));

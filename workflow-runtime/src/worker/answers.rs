@@ -56,8 +56,17 @@ impl WorkflowThread {
     /// What became of a run; returns whether it stays in memory.
     fn conclude(&mut self, ticket: Ticket, run: &mut Run, fate: Fate) -> bool {
         match fate {
-            Fate::Ended(end) => self.shared.parts.endings.tell(ticket.run, end),
+            Fate::Ended(end) => {
+                self.shared.parts.endings.tell(ticket.run, end);
+                if let Some(fleet) = &self.shared.fleet {
+                    fleet.announce_ends();
+                }
+            }
             Fate::Parked | Fate::Queued => {
+                if let (Fate::Queued, Some(fleet)) = (&fate, &self.shared.fleet) {
+                    // Another worker may have room.
+                    fleet.announce();
+                }
                 self.shared.parts.endings.leave(ticket.run);
                 self.shared.claim.notify_one();
             }

@@ -12,6 +12,7 @@ use tracing::Instrument as _;
 
 use super::Shared;
 use super::lane::Lane;
+use super::lease::Lease;
 use super::message::{Message, Ticket};
 use super::slots::{StepSlots, Waiting};
 use super::underway::Running;
@@ -44,6 +45,7 @@ pub(super) struct Launcher {
     /// Where the outcomes go.
     inbox: Arc<Inbox<Message>>,
     lane: Arc<Lane>,
+    lease: Arc<Lease>,
     /// Where launches wait for somebody who begins them.
     #[cfg(feature = "testing")]
     pub(super) held: Option<Arc<Inbox<Launch>>>,
@@ -61,6 +63,7 @@ impl Launcher {
             slots,
             inbox,
             lane,
+            lease: Arc::clone(&shared.parts.lease),
             #[cfg(feature = "testing")]
             held: None,
         }
@@ -97,6 +100,12 @@ impl Launcher {
     }
 
     fn poll_once(self, chunk: Vec<Launch>) {
+        if !self.lease.holds() {
+            // It may be another worker's by now. Sent again when it is known.
+            let _slots = SlotGuard { launcher: &self, count: chunk.len() };
+            self.lane.state().launches.extend(chunk);
+            return;
+        }
         let mut messages = Vec::with_capacity(chunk.len());
         let mut cx = Context::from_waker(Waker::noop());
         let mut slots = SlotGuard { launcher: &self, count: 0 };

@@ -38,6 +38,8 @@ pub(super) enum Message {
     Command(RunId, Command),
     /// What became of items.
     Answers(Vec<Reply<Ticket>>),
+    /// The worker is known to live again: what waited for that begins.
+    Renewed,
     /// Start nothing more; tell when nothing runs.
     Drain(oneshot::Sender<()>),
 }

@@ -7,6 +7,7 @@ mod begin;
 mod claim;
 mod lane;
 mod launch;
+mod lease;
 mod message;
 mod retention;
 mod run;
@@ -32,9 +33,11 @@ use crate::inbox::Inbox;
 use crate::model::{Limits, RunId, WriterId};
 use crate::registry::Registry;
 use crate::state::State;
-use crate::store::{Committer, Endings, Envelope, NewRun, Starts, Store};
+use crate::store::{Committer, Endings, Envelope, Fleet, NewRun, Starts, Store};
 #[cfg(feature = "testing")]
 pub(crate) use stepwise::{Attempt, Ended, Stepwise};
+
+pub(crate) use lease::Lease;
 
 use claim::Claimer;
 use lane::Lane;
@@ -74,6 +77,8 @@ pub(crate) struct Settings {
 /// What the parts of a worker share.
 pub(crate) struct Shared {
     parts: Parts,
+    /// Other workers of the store.
+    fleet: Option<Arc<dyn Fleet>>,
     threads: Vec<Arc<Inbox<Message>>>,
     lanes: Vec<Arc<Lane>>,
     /// Threads that took the place of others.
@@ -106,16 +111,13 @@ pub(crate) struct Parts {
     pub(crate) state: Arc<State>,
     pub(crate) settings: Settings,
     pub(crate) writer: WriterId,
+    pub(crate) lease: Arc<Lease>,
 }
 
 impl Worker {
-    /// Starts the threads. Steps run on the tokio runtime of the caller.
-    pub(crate) fn start(parts: Parts) -> Result<Self, Error> {
+    /// Starts the threads. Steps run on that tokio runtime.
+    pub(crate) fn start(parts: Parts, tokio: &tokio::runtime::Handle) -> Result<Self, Error> {
         crate::panics::install();
-        let tokio = tokio::runtime::Handle::try_current().map_err(|error| {
-            let message = "a runtime is built inside a tokio runtime: steps run there";
-            Error::because(ErrorKind::Configuration, message, error)
-        })?;
         let shared = Arc::new(Shared::new(parts));
         // Dropped on an error, it ends the threads that were started.
         let mut worker = Self { shared, engine: Vec::new(), threads: Vec::new() };
@@ -130,6 +132,7 @@ impl Worker {
         let commits = move || engine(commits(&shared));
         worker.engine.push(spawn("workflow-commits".to_owned(), commits)?);
         let shared = Arc::clone(&worker.shared);
+        let tokio = tokio.clone();
         let claims = move || {
             let claims = Claimer::new(Arc::clone(&shared)).run();
             let (watch, retain) = (watch(Arc::clone(&shared), tokio), retain(shared));
@@ -137,6 +140,14 @@ impl Worker {
         };
         worker.engine.push(spawn("workflow-claims".to_owned(), claims)?);
         Ok(worker)
+    }
+
+    /// It is known to live again, after it was not for a while.
+    pub(crate) fn renewed(&self) {
+        for inbox in &self.shared.threads {
+            // A thread that is gone launches nothing.
+            let _gone = inbox.push(Message::Renewed);
+        }
     }
 
     pub(crate) fn starts(&self) -> Arc<dyn Starts> {
@@ -271,6 +282,7 @@ impl Shared {
         let run_slots = RunSlots::new(parts.settings.max_runs.max(1), Arc::clone(&claim));
         let step_slots = Arc::new(StepSlots::new(parts.settings.max_steps));
         Self {
+            fleet: parts.store.fleet(),
             parts,
             run_slots,
             step_slots,

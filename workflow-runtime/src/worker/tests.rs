@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{Parts, Settings, Worker};
+use super::{Lease, Parts, Settings, Worker};
 use crate::client::{Client, Inner};
 use crate::clock::{Clock, SystemClock, pause, within};
 use crate::error::{Error, ErrorKind};
@@ -83,7 +83,7 @@ fn settings(threads: usize) -> Settings {
 async fn start_on(store: Arc<dyn Store>, settings: Settings) -> (Client, Worker) {
     let endings = Arc::new(Endings::default());
     let (limits, clock) = (settings.limits, Arc::new(SystemClock::new()));
-    let worker = Worker::start(Parts {
+    let parts = Parts {
         store: Arc::clone(&store),
         clock: Arc::clone(&clock) as Arc<dyn Clock>,
         endings: Arc::clone(&endings),
@@ -91,8 +91,9 @@ async fn start_on(store: Arc<dyn Store>, settings: Settings) -> (Client, Worker)
         state: Arc::new(State::default()),
         settings,
         writer: WriterId(store.reserve(Counter::Writers, 1).await.unwrap()),
-    })
-    .unwrap();
+        lease: Arc::new(Lease::new(None)),
+    };
+    let worker = Worker::start(parts, &tokio::runtime::Handle::current()).unwrap();
     let (starts, numbers) = (worker.starts(), Numbers::new(Arc::clone(&store)));
     let chance = std::sync::Mutex::new(crate::chance::stream());
     let inner = Inner {

@@ -201,7 +201,9 @@ impl WorkflowThread {
             let mut state = lane.of(self.generation)?;
             lane.sent(state.items.len());
             self.shared.items.push_all(&mut state.items);
-            std::mem::swap(&mut state.launches, &mut self.launches);
+            if self.shared.parts.lease.holds() {
+                std::mem::swap(&mut state.launches, &mut self.launches);
+            }
         }
         self.unsent = 0;
         self.launcher.launch(&mut self.launches);
@@ -240,6 +242,8 @@ impl WorkflowThread {
             Message::ReadBack(stored) => self.read_back(&stored),
             Message::Stuck(stored) => self.stuck(&stored),
             Message::AllReadBack => self.stop_unknown(),
+            // Launched at the end of the round.
+            Message::Renewed => {}
             Message::Ended(ticket, call, attempt, how) => {
                 // Of a run that is yet to be read back, it is known all the same.
                 self.with(self.found(ticket), |thread, run| thread.ended(run, call, attempt, how));

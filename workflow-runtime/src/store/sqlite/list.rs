@@ -5,6 +5,7 @@ use rusqlite::{Connection, Row, params};
 use super::read::time;
 use crate::clock::Timestamp;
 use crate::model::{DeadLetter, RunQuery, RunSummary, Status, read_meta};
+use crate::store::after_prefix;
 
 const RUNS: &str = include_str!("../../../sql/list/runs.sql");
 const STATUS: &str = include_str!("../../../sql/list/status.sql");
@@ -52,21 +53,6 @@ pub(super) fn runs(connection: &Connection, of: &RunQuery) -> rusqlite::Result<V
     rows.collect()
 }
 
-/// The first text after all that begin with `prefix`, in the order of bytes.
-fn after_prefix(prefix: &str) -> Option<String> {
-    let mut chars: Vec<char> = prefix.chars().collect();
-    while let Some(last) = chars.pop() {
-        // Between the two lies no character.
-        let next =
-            if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(last as u32 + 1) };
-        if let Some(next) = next {
-            chars.push(next);
-            return Some(chars.into_iter().collect());
-        }
-    }
-    None
-}
-
 fn summary(row: &Row<'_>) -> rusqlite::Result<RunSummary> {
     let state: String = row.get("state")?;
     let meta: Option<String> = row.get("meta")?;
@@ -99,17 +85,4 @@ pub(super) fn dead_letters(
         })
     })?;
     rows.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prefix_ends_before_the_next_text() {
-        assert_eq!(after_prefix("order-").as_deref(), Some("order."));
-        assert_eq!(after_prefix("a\u{10FFFF}").as_deref(), Some("b"));
-        assert_eq!(after_prefix("\u{D7FF}").as_deref(), Some("\u{E000}"));
-        assert_eq!(after_prefix(""), None);
-    }
 }

@@ -1,0 +1,252 @@
+//! A Postgres for tests: the one that `WORKFLOW_TEST_POSTGRES` names, or a
+//! throw-away cluster from the server on this machine, which ends with the
+//! process that started it, however that ends.
+
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Names a database that tests may make schemas in.
+pub const VARIABLE: &str = "WORKFLOW_TEST_POSTGRES";
+/// Makes a skipped test a failure.
+pub const NO_SKIP: &str = "WORKFLOW_NO_SKIP";
+
+/// A cluster of our own; ends when it is dropped, or with this process.
+#[derive(Debug)]
+pub struct Cluster {
+    url: String,
+    port: u16,
+    /// Ends the server when its input ends.
+    watchdog: Child,
+}
+
+/// How a cluster is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Commits reach the disk: for measurements. Tests of logic need not wait.
+    pub durable: bool,
+    /// More settings of the server, as `name=value`.
+    pub more: Vec<String>,
+}
+
+/// The URL of a database for tests, the same in the whole process. None: there
+/// is none, and why was said.
+///
+/// # Panics
+///
+/// There is none, and tests must not be skipped.
+#[must_use]
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+#[expect(clippy::panic, reason = "a test that must not be skipped fails")]
+pub fn url() -> Option<&'static str> {
+    static FOUND: OnceLock<Result<String, String>> = OnceLock::new();
+    let found = FOUND.get_or_init(|| match std::env::var(VARIABLE) {
+        Ok(url) => Ok(url),
+        Err(_) => Cluster::start(&Settings::default()).map(|cluster| {
+            let url = cluster.url.clone();
+            // Until the process ends.
+            std::mem::forget(cluster);
+            url
+        }),
+    });
+    match found {
+        Ok(url) => Some(url),
+        Err(reason) if std::env::var_os(NO_SKIP).is_some() => panic!("no Postgres: {reason}"),
+        Err(reason) => {
+            eprintln!("SKIPPED: no Postgres: {reason}");
+            None
+        }
+    }
+}
+
+impl Cluster {
+    /// Makes a cluster and starts it.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none, in words.
+    pub fn start(settings: &Settings) -> Result<Self, String> {
+        let programs = programs()?;
+        let user = server_user()?;
+        let folder = tempfile::Builder::new().prefix("workflow-postgres-").tempdir();
+        let folder = folder.map_err(|error| format!("no folder: {error}"))?.keep();
+        match Self::start_in(&programs, user.as_deref(), &folder, settings) {
+            Ok(cluster) => Ok(cluster),
+            Err(reason) => {
+                // It holds nothing yet.
+                let _removed = std::fs::remove_dir_all(&folder);
+                Err(reason)
+            }
+        }
+    }
+
+    fn start_in(
+        programs: &Path,
+        user: Option<&str>,
+        folder: &Path,
+        settings: &Settings,
+    ) -> Result<Self, String> {
+        if let Some(user) = user {
+            run(Command::new("chown").arg(user).arg(folder))?;
+        }
+        let data = folder.join("data");
+        let mut init = as_user(user, &programs.join("initdb"));
+        init.args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        run(init.arg(&data))?;
+        let port = free_port()?;
+        let mut server = vec![format!("port={port}"), "listen_addresses=127.0.0.1".to_owned()];
+        server.push(format!("unix_socket_directories={}", folder.display()));
+        server.push("max_connections=200".to_owned());
+        if !settings.durable {
+            server.extend(["fsync=off".to_owned(), "full_page_writes=off".to_owned()]);
+        }
+        server.extend(settings.more.iter().cloned());
+        let watchdog = watched(programs, user, folder, &data, &server)?;
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        let cluster = Self { url, port, watchdog };
+        cluster.wait(programs, folder)?;
+        Ok(cluster)
+    }
+
+    /// The URL of its database.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The port that it listens on, on loopback.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "until the server answers")]
+    fn wait(&self, programs: &Path, folder: &Path) -> Result<(), String> {
+        let ready = programs.join("pg_isready");
+        for _ in 0..600 {
+            let port = self.port.to_string();
+            let asked = Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
+            if asked.is_ok_and(|status| status.success()) {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+        Err(format!("the server does not answer: {log}"))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Its input ends: it ends the server, and removes the folder.
+        drop(self.watchdog.stdin.take());
+        let _ended = self.watchdog.wait();
+    }
+}
+
+/// Ends the server and removes its folder when the input ends: when the process
+/// that has the other end is gone.
+const WATCH: &str = "folder=$1; shift; \"$@\" > \"$folder/log\" 2>&1 & server=$!; \
+                     read -r _; kill -QUIT $server; wait $server; rm -rf \"$folder\"";
+
+fn watched(
+    programs: &Path,
+    user: Option<&str>,
+    folder: &Path,
+    data: &Path,
+    settings: &[String],
+) -> Result<Child, String> {
+    let server = as_user(user, &programs.join("postgres"));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", WATCH, "sh"]).arg(folder).arg(server.get_program()).args(server.get_args());
+    shell.arg("-D").arg(data);
+    for setting in settings {
+        shell.args(["-c", setting]);
+    }
+    shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    shell.spawn().map_err(|error| format!("no shell: {error}"))
+}
+
+/// The program, by a user that may run it: Postgres refuses root.
+fn as_user(user: Option<&str>, program: &Path) -> Command {
+    match user {
+        None => Command::new(program),
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", user, "--regid", user, "--clear-groups"]).arg(program);
+            command
+        }
+    }
+}
+
+/// None: whoever runs the tests may run a server.
+fn server_user() -> Result<Option<String>, String> {
+    if text(&run(Command::new("id").arg("-u"))?) != "0" {
+        return Ok(None);
+    }
+    let exists = |user: &&str| run(Command::new("id").arg(user)).is_ok();
+    let user = ["postgres", "nobody"].into_iter().find(exists);
+    let user = user.ok_or("the tests run as root, and there is no user `postgres` or `nobody`")?;
+    Ok(Some(user.to_owned()))
+}
+
+/// Where the programs of the server are.
+fn programs() -> Result<PathBuf, String> {
+    let mut folders = Vec::new();
+    if let Ok(output) = run(Command::new("pg_config").arg("--bindir")) {
+        folders.push(PathBuf::from(text(&output)));
+    }
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<(u32, PathBuf)> = versions
+        .filter_map(|entry| {
+            let version = entry.file_name().to_str()?.parse().ok()?;
+            Some((version, entry.path().join("bin")))
+        })
+        .collect();
+    versions.sort();
+    folders.extend(versions.into_iter().rev().map(|(_, folder)| folder));
+    let has_server =
+        |folder: &PathBuf| folder.join("initdb").exists() && folder.join("postgres").exists();
+    folders.into_iter().find(has_server).ok_or_else(|| {
+        format!("set {VARIABLE} to the URL of a database, or install the server (`postgresql`)")
+    })
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(|error| error.to_string())?;
+    Ok(listener.local_addr().map_err(|error| error.to_string())?.port())
+}
+
+fn run(command: &mut Command) -> Result<Output, String> {
+    let program: OsString = command.get_program().to_owned();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|error| format!("{}: {error}", program.display()))?;
+    if output.status.success() {
+        return Ok(output);
+    }
+    Err(format!("{}: {}", program.display(), String::from_utf8_lossy(&output.stderr)))
+}
+
+fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_answers_and_is_gone_afterwards() {
+        let Ok(cluster) = Cluster::start(&Settings::default()) else {
+            assert!(url().is_none(), "there is a server, and it does not start");
+            return;
+        };
+        assert!(std::net::TcpStream::connect(("127.0.0.1", cluster.port())).is_ok());
+        let port = cluster.port();
+        drop(cluster);
+        assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+}

@@ -1,0 +1,1 @@
+select next from counters where name = 'schema'

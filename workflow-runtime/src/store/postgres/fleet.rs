@@ -1,0 +1,89 @@
+//! Workers beside each other: who lives, and who takes over from whom.
+
+use async_trait::async_trait;
+use sqlx::Row as _;
+
+use super::news::Kind;
+use super::{Claimant, Inner};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::model::WriterId;
+use crate::store::{Fleet, Member, Seen};
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/query/", $name, ".postgres.sql"))
+    };
+}
+
+#[async_trait]
+impl Fleet for Inner {
+    async fn join(&self, member: Member) -> Result<(), Error> {
+        let Member { writer, build, workflows, host, process, at } = member;
+        let joined = build.clone();
+        self.io
+            .run(move |pool| async move {
+                let join =
+                    sqlx::query(sql!("join")).bind(writer.0).bind(host).bind(i64::from(process));
+                join.bind(joined).bind(at.as_millis()).execute(&pool).await.map(drop)
+            })
+            .await?;
+        self.claims_as(Claimant { build: build.into(), workflows: Some(workflows) });
+        self.ensure(writer).await
+    }
+
+    async fn beat(&self, writer: WriterId) -> Result<Option<Timestamp>, Error> {
+        let at: Option<i64> = self
+            .io
+            .run(move |pool| async move {
+                sqlx::query_scalar(sql!("beat")).bind(writer.0).fetch_optional(&pool).await
+            })
+            .await?;
+        Ok(at.map(Timestamp::from_millis))
+    }
+
+    async fn others(&self, writer: WriterId) -> Result<Vec<Seen>, Error> {
+        self.io
+            .run(move |pool| async move {
+                let rows = sqlx::query(sql!("others")).bind(writer.0).fetch_all(&pool).await?;
+                let seen = rows.iter().map(|row| {
+                    Ok(Seen {
+                        worker: WriterId(row.try_get("writer")?),
+                        beat: row.try_get("beat")?,
+                        live: row.try_get("live")?,
+                    })
+                });
+                seen.collect()
+            })
+            .await
+    }
+
+    async fn declare_dead(&self, seen: Seen) -> Result<(), Error> {
+        self.io
+            .run(move |pool| async move {
+                let dead = sqlx::query(sql!("declare_dead")).bind(seen.worker.0).bind(seen.beat);
+                dead.execute(&pool).await.map(drop)
+            })
+            .await
+    }
+
+    async fn leave(&self, writer: WriterId) -> Result<(), Error> {
+        self.io
+            .run(move |pool| async move {
+                sqlx::query(sql!("leave")).bind(writer.0).execute(&pool).await.map(drop)
+            })
+            .await
+    }
+
+    fn announce(&self) {
+        self.news.announce(Kind::Work);
+    }
+
+    fn announce_ends(&self) {
+        self.news.announce(Kind::Ends);
+    }
+
+    fn ended_elsewhere(&self) -> bool {
+        self.news.has_come(Kind::Ends)
+    }
+}

@@ -1,0 +1,120 @@
+//! What processes tell each other, off the way of commits: a hint that there is
+//! something to look for, and never more. Whoever misses it looks anyway, a
+//! little later.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::{PgListener, PgPool};
+use tokio::sync::Notify;
+
+use crate::clock::pause;
+
+/// So long after one announcement the next waits, and carries all between.
+const COALESCE: Duration = Duration::from_millis(20);
+/// Tried again after so long.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What there is news of.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    /// Runs to be claimed, commands.
+    Work,
+    /// Runs that have ended.
+    Ends,
+}
+
+impl Kind {
+    const ALL: [Self; 2] = [Self::Work, Self::Ends];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Work => "work",
+            Self::Ends => "ends",
+        }
+    }
+}
+
+/// News of this process and of others.
+pub(super) struct News {
+    /// One schema's.
+    channel: String,
+    /// Tells our own from those of others.
+    own: String,
+    ours: [AtomicBool; 2],
+    theirs: [AtomicBool; 2],
+    told: Notify,
+}
+
+impl News {
+    pub(super) fn new(schema: &str) -> Arc<Self> {
+        Arc::new(Self {
+            channel: format!("workflow_{schema}"),
+            own: uuid::Uuid::new_v4().simple().to_string(),
+            ours: [const { AtomicBool::new(false) }; 2],
+            theirs: [const { AtomicBool::new(false) }; 2],
+            told: Notify::new(),
+        })
+    }
+
+    pub(super) fn announce(&self, kind: Kind) {
+        if !self.ours[kind as usize].swap(true, Ordering::AcqRel) {
+            self.told.notify_one();
+        }
+    }
+
+    /// Whether others told of it since this was asked last.
+    pub(super) fn has_come(&self, kind: Kind) -> bool {
+        self.theirs[kind as usize].swap(false, Ordering::AcqRel)
+    }
+
+    /// Sends what is announced: the first at once, what follows together.
+    pub(super) async fn send(self: Arc<Self>, pool: PgPool) {
+        loop {
+            self.told.notified().await;
+            for kind in Kind::ALL {
+                if self.ours[kind as usize].swap(false, Ordering::AcqRel) {
+                    let payload = format!("{} {}", kind.name(), self.own);
+                    let notify = sqlx::query("select pg_notify($1, $2)").bind(&self.channel);
+                    // Whoever is not told looks a little later.
+                    let _lost = notify.bind(payload).execute(&pool).await;
+                }
+            }
+            pause(COALESCE).await;
+        }
+    }
+
+    /// Listens to others.
+    pub(super) async fn listen(self: Arc<Self>, pool: PgPool) {
+        loop {
+            if let Err(error) = self.try_listen(&pool).await {
+                tracing::debug!("news of other workers do not come: {error}");
+            }
+            pause(RETRY).await;
+        }
+    }
+
+    async fn try_listen(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
+        let mut listener = PgListener::connect_with(pool).await?;
+        listener.listen(&self.channel).await?;
+        loop {
+            match listener.try_recv().await? {
+                Some(news) => self.hear(news.payload()),
+                // The connection was lost: something may have been missed.
+                None => Kind::ALL.into_iter().for_each(|kind| self.come(kind)),
+            }
+        }
+    }
+
+    fn hear(&self, payload: &str) {
+        let Some((kind, own)) = payload.split_once(' ') else { return };
+        if own != self.own {
+            Kind::ALL.into_iter().filter(|one| one.name() == kind).for_each(|one| self.come(one));
+        }
+    }
+
+    fn come(&self, kind: Kind) {
+        self.theirs[kind as usize].store(true, Ordering::Release);
+    }
+}

@@ -1,0 +1,113 @@
+//! Opening a database: its settings, its version, its schema.
+
+use std::str::FromStr as _;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
+
+use super::fault::unavailable;
+use crate::error::{Error, ErrorKind};
+
+/// Each script brings the schema one version further.
+const MIGRATIONS: &[&str] = &[include_str!("../../../sql/migrations/0001_init.postgres.sql")];
+
+/// The planner is told what to do: a table that was empty when its statistics
+/// were made must not be read from end to end when it is full.
+const PLANNER: [(&str, &str); 5] = [
+    ("jit", "off"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
+
+/// A schema's name, as it can stand in a statement.
+pub(super) fn check_schema(name: &str) -> Result<(), Error> {
+    let first = name.chars().next().is_some_and(|c| c.is_ascii_lowercase() || c == '_');
+    let rest = name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    if first && rest && name.len() <= 48 && !name.starts_with("pg_") {
+        return Ok(());
+    }
+    let message = format!(
+        "`{name}` is no name for a schema: write up to 48 of a-z, 0-9 and _, beginning with a \
+         letter or _, and not with `pg_`"
+    );
+    Err(Error::new(ErrorKind::Configuration, message))
+}
+
+pub(super) fn options(url: &str, schema: &str) -> Result<PgConnectOptions, Error> {
+    let parsed = PgConnectOptions::from_str(url).map_err(|error| {
+        // The text may hold a password.
+        Error::because(ErrorKind::Configuration, "the URL names no Postgres database", error)
+    })?;
+    let options = parsed
+        .application_name("workflow-runtime")
+        .statement_cache_capacity(200)
+        .options([("search_path", schema)])
+        .options(PLANNER)
+        .options([("statement_timeout", "30s"), ("lock_timeout", "20s")])
+        .options([("idle_in_transaction_session_timeout", "30s")]);
+    Ok(options.disable_statement_logging())
+}
+
+/// Brings the schema up to date. Any number of processes may do so at once: one
+/// does it, the others wait and find it done. Killed in the middle, nothing is
+/// done.
+pub(super) async fn migrate(
+    pool: PgPool,
+    schema: String,
+) -> Result<Result<(), Error>, sqlx::Error> {
+    let mut connection = pool.acquire().await?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let mut transaction = connection.begin().await?;
+    // Held by the transaction: it goes with the process.
+    let lock = format!("select pg_advisory_xact_lock(hashtextextended('workflow:{schema}', 0))");
+    transaction.execute(AssertSqlSafe(lock)).await?;
+    let exists = "select exists (select 1 from pg_class join pg_namespace on pg_namespace.oid = \
+                  relnamespace where nspname = $1 and relname = 'counters')";
+    let exists: bool =
+        sqlx::query_scalar(exists).bind(&schema).fetch_one(&mut *transaction).await?;
+    let found = if exists { version(&mut transaction).await? } else { 0 };
+    if found > known {
+        return Ok(Err(newer(found, known)));
+    }
+    if found < known {
+        transaction.execute(AssertSqlSafe(script(&schema, found))).await?;
+    }
+    transaction.commit().await?;
+    Ok(Ok(()))
+}
+
+fn newer(found: i64, known: i64) -> Error {
+    let message = format!(
+        "the database has schema version {found} and this build knows {known}: a newer build \
+         wrote it. Run that build, or one newer still"
+    );
+    Error::new(ErrorKind::Configuration, message)
+}
+
+async fn version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
+    let found = sqlx::query_scalar(include_str!("../../../sql/query/version.postgres.sql"));
+    Ok(found.fetch_optional(connection).await?.unwrap_or(0))
+}
+
+/// What brings a schema of that version up to date; from 0, what makes it.
+pub(crate) fn script(schema: &str, from: i64) -> String {
+    let mut script =
+        format!("create schema if not exists {schema};\nset local search_path to {schema};\n\n");
+    for migration in MIGRATIONS.iter().skip(usize::try_from(from).unwrap_or(0)) {
+        script.push_str(migration);
+        script.push('\n');
+    }
+    script.push_str(&format!(
+        "insert into counters (name, next) values ('schema', {})\n\
+         on conflict (name) do update set next = excluded.next;\n",
+        MIGRATIONS.len()
+    ));
+    script
+}
+
+/// A connection of its own, for commits.
+pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
+    options.connect().await.map_err(unavailable)
+}

@@ -1,0 +1,295 @@
+//! Commits batches, each on a connection of its own.
+
+use sqlx::Row as _;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use tokio::sync::Mutex;
+
+use super::batch::{Applied, Batch, has};
+use super::fault::{of_an_item, unavailable};
+use super::{PATIENCE, open};
+use crate::clock::within;
+use crate::error::{Error, ErrorKind};
+use crate::model::{Answer, Event, Item, RunId, WriterId};
+use crate::store::refusal;
+
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/query/", $name, ".postgres.sql"))
+    };
+}
+
+/// Connections that commit: while one waits for the disk, the other is filled.
+pub(super) const LANES: usize = 2;
+
+/// The connections that commit. They belong to whoever commits: its thread
+/// drives them.
+pub(super) struct Lanes {
+    options: PgConnectOptions,
+    lanes: [Mutex<Option<PgConnection>>; LANES],
+}
+
+/// What became of a batch.
+enum Outcome {
+    Answered(Vec<Answer>),
+    /// A value of some item can never be stored: which, is not known.
+    Faulty(String),
+}
+
+impl Lanes {
+    pub(super) fn new(options: PgConnectOptions) -> Self {
+        Self { options, lanes: [const { Mutex::const_new(None) }; LANES] }
+    }
+
+    /// Commits items of one writer; answers each.
+    pub(super) async fn commit(
+        &self,
+        writer: WriterId,
+        items: &[Item],
+    ) -> Result<Vec<Answer>, Error> {
+        let refused: Vec<Option<Answer>> = items.iter().map(refused).collect();
+        let good: Vec<Item> = items
+            .iter()
+            .zip(&refused)
+            .filter(|(_, no)| no.is_none())
+            .map(|(item, _)| item.clone())
+            .collect();
+        let answers =
+            if good.is_empty() { Vec::new() } else { self.on_a_lane(writer, &good).await? };
+        let mut answers = answers.into_iter();
+        Ok(refused.into_iter().filter_map(|no| no.or_else(|| answers.next())).collect())
+    }
+
+    async fn on_a_lane(&self, writer: WriterId, items: &[Item]) -> Result<Vec<Answer>, Error> {
+        let free =
+            self.lanes.iter().enumerate().find_map(|(n, lane)| Some((n, lane.try_lock().ok()?)));
+        let (n, mut lane) = match free {
+            Some(free) => free,
+            None => (0, self.lanes[0].lock().await),
+        };
+        let mut connection = match lane.take() {
+            Some(connection) => connection,
+            None => open::connect(&self.options).await?,
+        };
+        let number = i16::try_from(n).unwrap_or(i16::MAX);
+        let committed = within(PATIENCE, commit(&mut connection, writer, number, items)).await;
+        match committed {
+            Some(Ok(answers)) => {
+                *lane = Some(connection);
+                answers
+            }
+            // Nothing is known of the connection: it is dropped.
+            Some(Err(error)) => Err(unavailable(error)),
+            None => {
+                let message = format!("the database did not answer within {PATIENCE:?}");
+                Err(Error::new(ErrorKind::Unavailable, message))
+            }
+        }
+    }
+
+    pub(super) async fn close(&self) {
+        for lane in &self.lanes {
+            // Closed by its thread, or with the process.
+            drop(lane.lock().await.take());
+        }
+    }
+}
+
+/// What no store takes, and what Postgres alone does not: ids with NUL.
+fn refused(item: &Item) -> Option<Answer> {
+    let has_nul =
+        |start: &crate::model::Start| start.id.contains('\0') || start.workflow.contains('\0');
+    if item.start.as_ref().is_some_and(|start| has_nul(start)) {
+        let message = "a workflow id is a text without the character NUL";
+        return Some(Answer::Refused(message.to_owned()));
+    }
+    refusal(item)
+}
+
+fn fenced() -> Error {
+    let message = "this worker was declared dead by another one: it writes nothing any more";
+    Error::new(ErrorKind::Fenced, message)
+}
+
+/// Commits a batch. The outer error: nothing is known of the connection.
+async fn commit(
+    connection: &mut PgConnection,
+    writer: WriterId,
+    lane: i16,
+    items: &[Item],
+) -> Result<Result<Vec<Answer>, Error>, sqlx::Error> {
+    match try_commit(connection, writer, lane, items).await? {
+        Ok(Outcome::Answered(answers)) => Ok(Ok(answers)),
+        Err(error) => Ok(Err(error)),
+        Ok(Outcome::Faulty(_)) => {
+            let mut answers = Vec::with_capacity(items.len());
+            for item in items {
+                let alone = std::slice::from_ref(item);
+                match try_commit(connection, writer, lane, alone).await? {
+                    Ok(Outcome::Answered(answered)) => answers.extend(answered),
+                    Ok(Outcome::Faulty(reason)) => answers.push(Answer::Refused(reason)),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            Ok(Ok(answers))
+        }
+    }
+}
+
+/// How often a batch is made again whose items are neither in nor out: what was
+/// in their way changed while they went.
+const TRIES: usize = 5;
+
+async fn try_commit(
+    connection: &mut PgConnection,
+    writer: WriterId,
+    lane: i16,
+    items: &[Item],
+) -> Result<Result<Outcome, Error>, sqlx::Error> {
+    let mut answers: Vec<Option<Answer>> = vec![None; items.len()];
+    for _ in 0..TRIES {
+        let open: Vec<usize> = (0..items.len()).filter(|n| answers[*n].is_none()).collect();
+        if open.is_empty() {
+            break;
+        }
+        let left: Vec<Item>;
+        let batch = if open.len() == items.len() {
+            items
+        } else {
+            left = open.iter().map(|n| items[*n].clone()).collect();
+            &left
+        };
+        let statement = Batch::of(batch).statement(writer, lane);
+        let applied = match statement.fetch_one(&mut *connection).await {
+            Ok(row) => Applied::read(&row)?.sorted(),
+            Err(error) => match of_an_item(&error) {
+                Some(reason) => return Ok(Ok(Outcome::Faulty(reason))),
+                None => return Err(error),
+            },
+        };
+        if !applied.live {
+            return Ok(Err(fenced()));
+        }
+        for n in open {
+            answers[n] = match answer(&applied, &items[n]) {
+                Some(answer) => Some(answer),
+                // A fresh look: it may have waited for somebody.
+                None => resolve(connection, &items[n]).await?,
+            };
+        }
+    }
+    let all: Option<Vec<Answer>> = answers.into_iter().collect();
+    Ok(all.map(Outcome::Answered).ok_or_else(|| {
+        let message = "what was to be written changes faster than it can be";
+        Error::new(ErrorKind::Unavailable, message)
+    }))
+}
+
+/// What became of an item that went in.
+fn answer(applied: &Applied, item: &Item) -> Option<Answer> {
+    let run = item.run;
+    let is_in = match (&item.start, item.events.is_empty()) {
+        (Some(_), _) => has(&applied.started, run),
+        (None, false) => has(&applied.placed, run),
+        (None, true) => has(&applied.rest, run),
+    };
+    let not_ended = item.start.is_none() && item.end.is_some() && !has(&applied.ended, run);
+    is_in.then_some(if not_ended { Answer::NotEnded } else { Answer::Committed })
+}
+
+/// Why an item did not go in. None: now it would.
+async fn resolve(
+    connection: &mut PgConnection,
+    item: &Item,
+) -> Result<Option<Answer>, sqlx::Error> {
+    match (&item.start, item.events.first()) {
+        (Some(start), _) => who_has_id(connection, item.run, &start.id).await,
+        (None, Some(first)) => in_its_place(connection, item, first).await,
+        (None, None) => who_owns(connection, item).await,
+    }
+}
+
+async fn who_has_id(
+    connection: &mut PgConnection,
+    run: RunId,
+    id: &str,
+) -> Result<Option<Answer>, sqlx::Error> {
+    let text = super::shared(include_str!("../../../sql/query/who_has_id.sql"));
+    let holder: Option<i64> =
+        sqlx::query_scalar(text).bind(id).fetch_optional(&mut *connection).await?;
+    if let Some(holder) = holder {
+        // Sent again: all of it is in.
+        let again = holder == run.0;
+        return Ok(Some(if again { Answer::Committed } else { Answer::Taken(RunId(holder)) }));
+    }
+    let used = is_open(connection, run).await?.is_some();
+    Ok(used.then(|| Answer::Refused(format!("run number {run} is used already"))))
+}
+
+async fn in_its_place(
+    connection: &mut PgConnection,
+    item: &Item,
+    first: &Event,
+) -> Result<Option<Answer>, sqlx::Error> {
+    let seq = i32::try_from(first.seq).unwrap_or(i32::MAX);
+    let call = first.call.map(|call| i32::try_from(call.0).unwrap_or(i32::MAX));
+    let is_same: Option<bool> = sqlx::query_scalar(sql!("is_same"))
+        .bind(item.run.0)
+        .bind(seq)
+        .bind(item.writer.0)
+        .bind(first.kind.as_str())
+        .bind(call)
+        .bind(first.at.as_millis())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let open = is_open(connection, item.run).await?;
+    match is_same {
+        // Sent again: all of it is in; it ended its run, unless that was
+        // prevented.
+        Some(true) if item.end.is_some() && open == Some(true) => Ok(Some(Answer::NotEnded)),
+        Some(true) => Ok(Some(Answer::Committed)),
+        Some(false) => Ok(Some(Answer::Conflict)),
+        None if open == Some(false) => Ok(Some(Answer::Conflict)),
+        None => {
+            let has_place = sqlx::query_scalar(sql!("has_place")).bind(item.run.0).bind(seq);
+            if !has_place.fetch_one(&mut *connection).await? {
+                return Ok(Some(Answer::MissingPredecessor));
+            }
+            // Whoever does not hold a run cannot end it.
+            let owner = owner(connection, item.run).await?.flatten();
+            let foreign = item.end.is_some() && owner != Some(item.writer.0);
+            Ok(foreign.then_some(Answer::Conflict))
+        }
+    }
+}
+
+/// An item without rows.
+async fn who_owns(
+    connection: &mut PgConnection,
+    item: &Item,
+) -> Result<Option<Answer>, sqlx::Error> {
+    Ok(match owner(connection, item.run).await? {
+        Some(Some(owner)) if owner == item.writer.0 => None,
+        // It was this item that freed it.
+        Some(None) => Some(Answer::Committed),
+        Some(Some(_)) => Some(Answer::Conflict),
+        None => match is_open(connection, item.run).await? {
+            Some(_) => Some(Answer::Conflict),
+            None => Some(Answer::MissingPredecessor),
+        },
+    })
+}
+
+async fn owner(
+    connection: &mut PgConnection,
+    run: RunId,
+) -> Result<Option<Option<i64>>, sqlx::Error> {
+    let text = super::shared(include_str!("../../../sql/query/who_owns.sql"));
+    let row = sqlx::query(text).bind(run.0).fetch_optional(connection).await?;
+    row.map(|row| row.try_get("owner")).transpose()
+}
+
+/// None: there is no such run.
+async fn is_open(connection: &mut PgConnection, run: RunId) -> Result<Option<bool>, sqlx::Error> {
+    let text = super::shared(include_str!("../../../sql/query/is_open.sql"));
+    sqlx::query_scalar(text).bind(run.0).fetch_optional(connection).await
+}

@@ -15,6 +15,7 @@ mod crash;
 mod deploy;
 mod disk;
 mod examples;
+mod fleet;
 mod forms;
 mod fsync;
 mod keeping;

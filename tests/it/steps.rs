@@ -37,8 +37,17 @@ impl World {
 
 /// A runtime of this binary: every step that is linked has its state.
 pub(crate) fn builder(place: &Place, world: &Arc<World>) -> workflow_runtime::Builder {
+    provided(place.runtime(), place, world)
+}
+
+/// With the state of every step that is linked.
+pub(crate) fn provided(
+    builder: workflow_runtime::Builder,
+    place: &Place,
+    world: &Arc<World>,
+) -> workflow_runtime::Builder {
     let ledger = Ledger::open(&place.path("ledger"));
-    place.runtime().shared_state(Arc::clone(world)).state(ledger).shared_state(loud())
+    builder.shared_state(Arc::clone(world)).state(ledger).shared_state(loud())
 }
 
 pub(crate) async fn runtime(place: &Place, world: &Arc<World>) -> Runtime {

@@ -3,6 +3,8 @@
 
 pub mod chance;
 pub mod disk;
+pub mod order;
+pub mod schema;
 pub mod served;
 
 use std::fs::{File, OpenOptions};

@@ -85,6 +85,9 @@ async fn every_query_can_be_prepared() {
     for part in ["query", "commit"] {
         for entry in std::fs::read_dir(folder.join(part)).unwrap() {
             let path = entry.unwrap().path();
+            if path.to_string_lossy().contains(".postgres.") {
+                continue;
+            }
             let text = std::fs::read_to_string(&path).unwrap();
             let prepared = beside.prepare(&text);
             assert!(prepared.is_ok(), "{}: {prepared:?}", path.display());

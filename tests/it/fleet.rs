@@ -1,0 +1,253 @@
+//! Many workers on one Postgres: killed, stopped, racing.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::Row as _;
+use workflow_runtime::{Client, ErrorKind, Handle};
+use workflow_tests::chance::Chance;
+use workflow_tests::order::{Recorded, check, hogs, order};
+use workflow_tests::schema::Schema;
+use workflow_tests::served::doubled;
+use workflow_tests::{Place, lines};
+
+use crate::steps::{World, provided};
+
+const LEASE: u64 = 1_000;
+
+/// A worker process; it ends with the test.
+struct Worker(Child);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may be dead already.
+        let _dead = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+impl Worker {
+    /// One that serves, once it does.
+    fn start(schema: &Schema, place: &Place) -> Self {
+        let child = Command::new(env!("CARGO_BIN_EXE_worker"))
+            .args([&schema.url, &schema.name])
+            .arg(place.path("ledger"))
+            .arg(LEASE.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut worker = Self(child.expect("a worker"));
+        let output = worker.0.stdout.take().expect("its output");
+        let line = BufReader::new(output).lines().next();
+        assert_eq!(line.expect("it serves").expect("it serves"), "serves");
+        worker
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([name, &self.0.id().to_string()]).status();
+        assert!(sent.expect("kill").success());
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "processes are killed in real time")]
+async fn pause(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+async fn start(client: &Client, orders: u64) -> Vec<Handle<String>> {
+    let starts = (0..orders).map(|n| client.start(order(n).id(format!("order-{n}"))));
+    let started = futures::future::join_all(starts).await;
+    started.into_iter().map(Result::unwrap).collect()
+}
+
+async fn all_end(runs: &[Handle<String>]) {
+    for run in runs {
+        run.result().within(Duration::from_secs(120)).await.unwrap();
+    }
+}
+
+/// What is recorded of orders, and nothing is left over.
+async fn recorded(schema: &Schema) -> BTreeMap<String, Recorded> {
+    let mut sql = schema.sql().await;
+    let left: i64 = sqlx::query_scalar(
+        "select (select count(*) from active) + (select count(*) from attempts) \
+         + (select count(*) from runs where status <> 1)",
+    )
+    .fetch_one(&mut sql)
+    .await
+    .unwrap();
+    assert_eq!(left, 0, "rows of open runs are left over, or runs did not complete");
+    let gaps: i64 = sqlx::query_scalar(
+        "select count(*) from (select run, count(*) as rows, max(seq) as last from history \
+         group by run) as h where rows <> last",
+    )
+    .fetch_one(&mut sql)
+    .await
+    .unwrap();
+    assert_eq!(gaps, 0, "a history has gaps");
+    let steps = "select workflow_id, payload from history join runs on runs.id = run \
+                 where kind = 'step' order by run, seq";
+    let mut orders: BTreeMap<String, Recorded> = BTreeMap::new();
+    for row in sqlx::query(steps).fetch_all(&mut sql).await.unwrap() {
+        let payload: String = row.get("payload");
+        let token = payload.trim_start_matches("{\"ok\":\"").trim_end_matches("\"}").to_owned();
+        orders.entry(row.get("workflow_id")).or_default().push(token);
+    }
+    orders
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_are_killed_again_and_again_and_every_order_ends_once() {
+    let Some(schema) = Schema::new() else { return };
+    let mut chance = Chance::from_env("FLEET_SEED");
+    let place = Place::new();
+    let client = schema.runtime().connect().await.unwrap();
+    let mut workers: Vec<Worker> = (0..4).map(|_| Worker::start(&schema, &place)).collect();
+    let runs = start(&client, 2_000).await;
+    let ended = tokio::spawn(async move { all_end(&runs).await });
+    let mut kills = 0;
+    while !ended.is_finished() {
+        pause(1_000).await;
+        let victim = usize::try_from(chance.below(4)).unwrap();
+        workers[victim] = Worker::start(&schema, &place);
+        kills += 1;
+        assert!(kills < 120, "the orders do not end");
+    }
+    ended.await.unwrap();
+    let orders = recorded(&schema).await;
+    assert_eq!(orders.len(), 2_000);
+    check(&lines(&place.path("ledger")), &orders);
+    assert!(kills >= 3, "{kills} kills tell nothing");
+    println!("{kills} kills");
+}
+
+async fn count(schema: &Schema, query: &'static str, of: i64) -> i64 {
+    let mut sql = schema.sql().await;
+    sqlx::query_scalar(query).bind(of).fetch_one(&mut sql).await.unwrap()
+}
+
+const WRITER: &str = "select coalesce(max(writer), 0) from workers where process = $1";
+const HELD: &str = "select count(*) from active where owner = $1";
+const WRITTEN: &str = "select count(*) from history where writer = $1";
+const OTHERS_WROTE: &str = "select count(*) from history where writer <> $1";
+const LIVE: &str = "select count(*) from workers where process = $1 and live";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more() {
+    let Some(schema) = Schema::new() else { return };
+    let place = Place::new();
+    let client = schema.runtime().connect().await.unwrap();
+    let zombie = Worker::start(&schema, &place);
+    let process = i64::from(zombie.0.id());
+    let runs = start(&client, 300).await;
+    let writer = count(&schema, WRITER, process).await;
+    while count(&schema, WRITTEN, writer).await < 20 {
+        pause(5).await;
+    }
+    zombie.signal("-STOP");
+    let held = count(&schema, HELD, writer).await;
+    assert!(held > 0, "it had nothing in hand");
+    let other = Worker::start(&schema, &place);
+    let mut waited = 0;
+    while count(&schema, HELD, writer).await > 0 {
+        pause(20).await;
+        waited += 20;
+        assert!(waited <= 2 * LEASE + 500, "nobody took over within two leases");
+    }
+    let written = count(&schema, WRITTEN, writer).await;
+    zombie.signal("-CONT");
+    all_end(&runs).await;
+    // It lives, as another writer.
+    let mut waited = 0;
+    while count(&schema, LIVE, process).await == 0 {
+        pause(50).await;
+        waited += 50;
+        assert!(waited <= 10 * LEASE, "it does not begin anew");
+    }
+    assert_eq!(count(&schema, WRITTEN, writer).await, written, "a dead worker wrote");
+    drop(other);
+    // Alone, it works.
+    let last = client.start(doubled(21)).await.unwrap();
+    assert_eq!(last.result().within(Duration::from_secs(30)).await.unwrap(), 42);
+    assert_eq!(recorded(&schema).await.len(), 300 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_that_blocks_every_thread_does_not_cost_its_worker_the_lease() {
+    let Some(schema) = Schema::new() else { return };
+    let place = Place::new();
+    let client = schema.runtime().connect().await.unwrap();
+    let worker = Worker::start(&schema, &place);
+    let writer = count(&schema, WRITER, i64::from(worker.0.id())).await;
+    let hogging = client.start(hogs(3 * LEASE)).await.unwrap();
+    let _other = loop {
+        if count(&schema, HELD, writer).await == 1 {
+            break Worker::start(&schema, &place);
+        }
+        pause(5).await;
+    };
+    hogging.result().within(Duration::from_secs(30)).await.unwrap();
+    assert_eq!(count(&schema, WRITER, i64::from(worker.0.id())).await, writer);
+    assert_eq!(count(&schema, LIVE, i64::from(worker.0.id())).await, 1);
+    assert_eq!(count(&schema, OTHERS_WROTE, writer).await, 0, "another worker ran it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twelve_that_start_one_id_at_once_share_one_run() {
+    let Some(schema) = Schema::new() else { return };
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let build = || provided(schema.runtime(), &place, &world).build();
+    let runtimes = futures::future::join_all((0..4).map(|_| build()));
+    let runtimes: Vec<_> = runtimes.await.into_iter().map(|one| one.unwrap()).collect();
+    for round in 0..10 {
+        let id = format!("raced-{round}");
+        let starts = (0..12_u32).map(|n| {
+            let runtime = runtimes[n as usize % 4].clone();
+            let call = doubled(if n == 11 { 8 } else { 7 }).id(&id);
+            async move { runtime.start(call).await }
+        });
+        let started = futures::future::join_all(starts).await;
+        let mut results = Vec::new();
+        for start in started {
+            match start {
+                Ok(run) => results.push(run.result().await.unwrap()),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::Conflict, "{error}"),
+            }
+        }
+        assert!(results.len() == 11 || results.len() == 1, "{results:?}");
+        assert!(results.iter().all(|result| *result == results[0]));
+    }
+    let mut sql = schema.sql().await;
+    let rows = sqlx::query_scalar("select count(*) from runs").fetch_one(&mut sql).await;
+    assert_eq!(rows.unwrap_or(0_i64), 10);
+    for runtime in runtimes {
+        runtime.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_that_make_the_schema_at_once_make_it_once() {
+    let Some(schema) = Schema::new() else { return };
+    let clients = (0..8).map(|_| schema.runtime().connect());
+    for client in futures::future::join_all(clients).await {
+        client.unwrap();
+    }
+    // Made by hand it is the same.
+    let by_hand = Schema { name: format!("{}_by_hand", &schema.name[..20]), ..schema.clone() };
+    let script = by_hand.runtime().schema_script().unwrap();
+    let mut sql = schema.sql().await;
+    let script = format!("begin;\n{script}\ncommit;");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(script)).execute(&mut sql).await.unwrap();
+    by_hand.runtime().connect().await.unwrap();
+    // One that a newer build made is refused.
+    let newer = "update counters set next = 99 where name = 'schema'";
+    sqlx::query(newer).execute(&mut sql).await.unwrap();
+    let error = schema.runtime().connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("schema version 99"), "{error}");
+    let error = schema.runtime().schema("no-name").connect().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+}

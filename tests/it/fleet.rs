@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Row as _;
-use workflow_runtime::{Client, ErrorKind, Handle};
+use workflow_runtime::{Client, ErrorKind, Handle, Runtime};
+use workflow_test_postgres::{Settings, cluster};
 use workflow_tests::chance::Chance;
 use workflow_tests::order::{Recorded, check, hogs, order};
 use workflow_tests::schema::Schema;
@@ -250,4 +251,72 @@ async fn eight_that_make_the_schema_at_once_make_it_once() {
     assert!(error.to_string().contains("schema version 99"), "{error}");
     let error = schema.runtime().schema("no-name").connect().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+/// What the server was asked since it was asked to count, by others than the
+/// test.
+async fn statements(schema: &Schema) -> i64 {
+    let text = "select coalesce(sum(calls), 0)::int8 from pg_stat_statements \
+                where query not like '%pg_stat%'";
+    let mut sql = schema.sql().await;
+    sqlx::query_scalar(text).fetch_one(&mut sql).await.unwrap()
+}
+
+/// On a server of its own, which counts.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_worker_asks_the_database_hardly_anything() {
+    let more = vec!["shared_preload_libraries=pg_stat_statements".to_owned()];
+    let Some(cluster) = cluster(&Settings { more, ..Settings::default() }) else { return };
+    let schema = Schema { url: cluster.url().to_owned(), name: "idle".to_owned() };
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = provided(schema.runtime(), &place, &world).build().await.unwrap();
+    let mut sql = schema.sql().await;
+    sqlx::raw_sql(
+        "create extension pg_stat_statements schema public; set search_path to idle, public;",
+    )
+    .execute(&mut sql)
+    .await
+    .unwrap();
+    let schema_of = Schema { name: "idle, public".to_owned(), ..schema };
+    for parked in [0, 10_000] {
+        let (runs, active) = (
+            "insert into runs (id, workflow, workflow_id, args, seed, decided, status, writer, created) \
+             select 1000000 + n, 'doubled', 'parked-' || n, '[1]', 0, '[]', 0, 1, 0 \
+             from generate_series(1, $1) as n",
+            "insert into active (run, due) select 1000000 + n, 9000000000000 from generate_series(1, $1) as n",
+        );
+        sqlx::query(runs).bind(parked).execute(&mut sql).await.unwrap();
+        sqlx::query(active).bind(parked).execute(&mut sql).await.unwrap();
+        pause(1_000).await;
+        let before = statements(&schema_of).await;
+        pause(11_000).await;
+        let asked = statements(&schema_of).await - before;
+        assert!((4..=22).contains(&asked), "{asked} statements in 11 s with {parked} parked runs");
+    }
+    runtime.shutdown().await.unwrap();
+}
+
+/// On a server of its own, with a certificate of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_is_encrypted_and_the_server_is_who_it_says() {
+    let settings = Settings { tls: true, ..Settings::default() };
+    let Some(cluster) = cluster(&settings) else { return };
+    let authority = cluster.authority().unwrap().display().to_string();
+    let url = |host: &str, root: &str| {
+        let port = cluster.port();
+        format!("postgres://postgres@{host}:{port}/postgres?sslmode=verify-full&sslrootcert={root}")
+    };
+    let client = Runtime::builder(url("localhost", &authority)).connect().await.unwrap();
+    client.close().await;
+    let good = Schema { url: url("localhost", &authority), name: "workflow".to_owned() };
+    let mut sql = good.sql().await;
+    let encrypted = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+    assert!(sqlx::query_scalar::<_, bool>(encrypted).fetch_one(&mut sql).await.unwrap());
+    // Another name than the certificate has, and an authority that nobody knows.
+    let other = cluster.other_authority().unwrap().display().to_string();
+    for wrong in [url("127.0.0.1", &authority), url("localhost", &other)] {
+        let error = Runtime::builder(wrong).connect().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("certificate"), "{error}");
+    }
 }

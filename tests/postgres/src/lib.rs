@@ -2,6 +2,8 @@
 //! throw-away cluster from the server on this machine, which ends with the
 //! process that started it, however that ends.
 
+mod tls;
+
 use std::ffi::OsString;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -19,6 +21,7 @@ pub const NO_SKIP: &str = "WORKFLOW_NO_SKIP";
 pub struct Cluster {
     url: String,
     port: u16,
+    folder: PathBuf,
     /// Ends the server when its input ends.
     watchdog: Child,
 }
@@ -28,6 +31,8 @@ pub struct Cluster {
 pub struct Settings {
     /// Commits reach the disk: for measurements. Tests of logic need not wait.
     pub durable: bool,
+    /// Connections may be encrypted: with a certificate for `localhost`.
+    pub tls: bool,
     /// More settings of the server, as `name=value`.
     pub more: Vec<String>,
 }
@@ -39,8 +44,6 @@ pub struct Settings {
 ///
 /// There is none, and tests must not be skipped.
 #[must_use]
-#[expect(clippy::print_stderr, reason = "a skipped test says so")]
-#[expect(clippy::panic, reason = "a test that must not be skipped fails")]
 pub fn url() -> Option<&'static str> {
     static FOUND: OnceLock<Result<String, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| match std::env::var(VARIABLE) {
@@ -52,14 +55,26 @@ pub fn url() -> Option<&'static str> {
             url
         }),
     });
-    match found {
-        Ok(url) => Some(url),
-        Err(reason) if std::env::var_os(NO_SKIP).is_some() => panic!("no Postgres: {reason}"),
-        Err(reason) => {
-            eprintln!("SKIPPED: no Postgres: {reason}");
-            None
-        }
+    found.as_deref().map_err(|reason| skip(reason)).ok()
+}
+
+/// A cluster of a test's own. None: there can be none, and why was said.
+///
+/// # Panics
+///
+/// There is none, and tests must not be skipped.
+#[must_use]
+pub fn cluster(settings: &Settings) -> Option<Cluster> {
+    Cluster::start(settings).map_err(|reason| skip(&reason)).ok()
+}
+
+#[expect(clippy::print_stderr, reason = "a skipped test says so")]
+#[expect(clippy::panic, reason = "a test that must not be skipped fails")]
+fn skip(reason: &str) {
+    if std::env::var_os(NO_SKIP).is_some() {
+        panic!("no Postgres: {reason}");
     }
+    eprintln!("SKIPPED: no Postgres: {reason}");
 }
 
 impl Cluster {
@@ -89,8 +104,11 @@ impl Cluster {
         folder: &Path,
         settings: &Settings,
     ) -> Result<Self, String> {
+        if settings.tls {
+            tls::make(folder)?;
+        }
         if let Some(user) = user {
-            run(Command::new("chown").arg(user).arg(folder))?;
+            run(Command::new("chown").arg("-R").arg(user).arg(folder))?;
         }
         let data = folder.join("data");
         let mut init = as_user(user, &programs.join("initdb"));
@@ -103,10 +121,15 @@ impl Cluster {
         if !settings.durable {
             server.extend(["fsync=off".to_owned(), "full_page_writes=off".to_owned()]);
         }
+        if settings.tls {
+            server.push("ssl=on".to_owned());
+            server.push(format!("ssl_cert_file={}", folder.join(tls::CERTIFICATE).display()));
+            server.push(format!("ssl_key_file={}", folder.join(tls::KEY).display()));
+        }
         server.extend(settings.more.iter().cloned());
         let watchdog = watched(programs, user, folder, &data, &server)?;
         let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-        let cluster = Self { url, port, watchdog };
+        let cluster = Self { url, port, folder: folder.to_path_buf(), watchdog };
         cluster.wait(programs, folder)?;
         Ok(cluster)
     }
@@ -115,6 +138,20 @@ impl Cluster {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Who vouches for its certificate; none without TLS.
+    #[must_use]
+    pub fn authority(&self) -> Option<PathBuf> {
+        let path = self.folder.join(tls::AUTHORITY);
+        path.exists().then_some(path)
+    }
+
+    /// Somebody who does not vouch for its certificate; none without TLS.
+    #[must_use]
+    pub fn other_authority(&self) -> Option<PathBuf> {
+        let path = self.folder.join(tls::OTHER);
+        path.exists().then_some(path)
     }
 
     /// The port that it listens on, on loopback.
@@ -240,10 +277,7 @@ mod tests {
 
     #[test]
     fn a_cluster_answers_and_is_gone_afterwards() {
-        let Ok(cluster) = Cluster::start(&Settings::default()) else {
-            assert!(url().is_none(), "there is a server, and it does not start");
-            return;
-        };
+        let Some(cluster) = cluster(&Settings::default()) else { return };
         assert!(std::net::TcpStream::connect(("127.0.0.1", cluster.port())).is_ok());
         let port = cluster.port();
         drop(cluster);

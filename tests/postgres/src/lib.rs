@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Names a database that tests may make schemas in.
 pub const VARIABLE: &str = "WORKFLOW_TEST_POSTGRES";
 /// Makes a skipped test a failure.
-pub const NO_SKIP: &str = "WORKFLOW_NO_SKIP";
+pub const NO_SKIP: &str = "WORKFLOW_NO_SKIP_POSTGRES";
 
 /// A cluster of our own; ends when it is dropped, or with this process.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ pub(crate) enum CommandKind {
 }
 
 impl CommandKind {
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     const ALL: [Self; 4] = [Self::Cancel, Self::Terminate, Self::Retry, Self::Redrive];
 
     pub(crate) fn as_str(self) -> &'static str {
@@ -30,7 +30,7 @@ impl CommandKind {
         }
     }
 
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }

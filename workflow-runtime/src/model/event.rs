@@ -30,7 +30,7 @@ impl EventKind {
         }
     }
 
-    #[cfg(any(feature = "sqlite", feature = "testing"))]
+    #[cfg(any(feature = "postgres", feature = "sqlite", feature = "testing"))]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let all = [Self::Begun, Self::Step, Self::Timer, Self::Cancelled];
         all.into_iter().find(|kind| kind.as_str() == text)

@@ -75,11 +75,11 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     const ALL: [Self; 4] = [Self::Completed, Self::Failed, Self::Cancelled, Self::Dead];
 
     /// As stored; 0 is an open run.
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn code(self) -> i64 {
         match self {
             Self::Completed => 1,
@@ -89,7 +89,7 @@ impl Ended {
         }
     }
 
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn from_code(code: i64) -> Option<Self> {
         Self::ALL.into_iter().find(|how| how.code() == code)
     }

@@ -27,7 +27,7 @@ pub enum Status {
 }
 
 impl Status {
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     const ALL: [Self; 8] = [
         Self::Queued,
         Self::Running,
@@ -61,7 +61,7 @@ impl Status {
         }
     }
 
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }

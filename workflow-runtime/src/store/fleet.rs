@@ -8,6 +8,10 @@ use crate::model::WriterId;
 
 /// A worker as it joins.
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "postgres"),
+    allow(dead_code, reason = "read by a store that many workers share")
+)]
 pub(crate) struct Member {
     pub(crate) writer: WriterId,
     pub(crate) build: String,

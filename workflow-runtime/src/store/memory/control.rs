@@ -7,19 +7,29 @@ use crate::model::{
     Command, CommandKind, Commanded, DeadLetter, Ended, RunId, RunQuery, RunRecord, RunSummary,
     Status, WriterId, read_meta,
 };
-use crate::store::{SUSPECT, Sweep, TakeOver, dead, reason_of, terminated};
+use crate::store::{Of, SUSPECT, Sweep, TakeOver, dead, reason_of, terminated};
 
 impl Tables {
     pub(super) fn take_over(&mut self, over: &TakeOver) {
-        let (writer, now) = (over.writer, over.now);
-        let others = |active: &Active| active.owner.is_some_and(|owner| owner != writer);
+        let (writer, now, of) = (over.writer, over.now, over.of);
+        let others = |active: &Active| {
+            active.owner.is_some_and(|owner| match of {
+                Of::All => owner != writer,
+                Of::Worker(dead) => owner == dead,
+                Of::Nobody => false,
+            })
+        };
         let buried = self.active.iter();
         let buried = buried.filter(|(_, at)| others(at) && at.claims >= over.max_claims);
         for run in buried.map(|(run, _)| *run).collect::<Vec<_>>() {
             self.bury(run, over);
         }
         for (run, active) in &mut self.active {
-            if active.owner == Some(writer) {
+            let is_concerned = match active.owner {
+                Some(_) => others(active),
+                None => !matches!(of, Of::Worker(_)),
+            };
+            if !is_concerned {
                 continue;
             }
             let mut builds = self.blocked.keys().filter(|of| of.0 == *run).peekable();

@@ -12,6 +12,8 @@ mod list;
 mod news;
 mod open;
 mod read;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::collections::BTreeSet;

@@ -16,8 +16,8 @@ use crate::prefill;
 use crate::table::{Aim, Row};
 
 /// In its first life the last step of a run does not end.
-static FIRST_LIFE: AtomicBool = AtomicBool::new(false);
-static REACHED: AtomicU32 = AtomicU32::new(0);
+pub(crate) static FIRST_LIFE: AtomicBool = AtomicBool::new(false);
+pub(crate) static REACHED: AtomicU32 = AtomicU32::new(0);
 static TOLD: Notify = Notify::const_new();
 
 #[step]
@@ -36,7 +36,7 @@ async fn last(n: u32) -> Result<u32> {
 }
 
 #[workflow]
-async fn interrupted(steps: u32) -> Result<u32> {
+pub(crate) async fn interrupted(steps: u32) -> Result<u32> {
     for n in 0..steps {
         quick(n).await?;
     }
@@ -44,9 +44,9 @@ async fn interrupted(steps: u32) -> Result<u32> {
 }
 
 const STEPS: u32 = 1_000;
-const RUNS: u32 = 5_000;
+pub(crate) const RUNS: u32 = 5_000;
 
-async fn reached(count: u32) {
+pub(crate) async fn reached(count: u32) {
     while REACHED.load(Ordering::SeqCst) < count {
         TOLD.notified().await;
     }

@@ -22,21 +22,21 @@ create table if not exists ck(wf text not null, seq int not null, name text not 
                       output text, started int, ended int, primary key(wf, seq)) without rowid;";
 
 /// Largest batch.
-const MAX_BATCH: usize = 4096;
+pub(crate) const MAX_BATCH: usize = 4096;
 const STEPS: i32 = 1_000;
 
-enum Write {
+pub(crate) enum Write {
     Start(Arc<str>),
     Checkpoint(Arc<str>, i32, String),
     Finish(Arc<str>, String),
 }
 
-struct Request {
-    write: Write,
-    done: oneshot::Sender<()>,
+pub(crate) struct Request {
+    pub(crate) write: Write,
+    pub(crate) done: oneshot::Sender<()>,
 }
 
-type Queue = mpsc::UnboundedSender<Request>;
+pub(crate) type Queue = mpsc::UnboundedSender<Request>;
 
 fn open(path: &Path, full: bool) -> rusqlite::Result<Connection> {
     clean(path);
@@ -136,22 +136,22 @@ pub(crate) fn measure(
     let writer = std::thread::spawn(move || writer(&connection, requests));
     let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let tokio = tokio.unwrap_or_else(|error| fail(&error.to_string()));
-    let value = tokio.block_on(async {
-        match workload {
-            Workload::W1(in_flight) => throughput(&queue, time, in_flight).await,
-            Workload::W3 => latency(&queue, time, gap).await,
-            Workload::W2 => {
-                let micros = repeated(&queue, time, false).await * 1e6;
-                micros / f64::from(STEPS)
-            }
-            Workload::W6 => repeated(&queue, time, true).await * 1e3,
-        }
-    });
+    let value = tokio.block_on(drive(workload, &queue, time, gap));
     drop(queue);
     match writer.join() {
         Ok(Ok(())) => value,
         Ok(Err(error)) => fail(&error.to_string()),
         Err(_) => fail("the writer of the limit panicked"),
+    }
+}
+
+/// The figure of a workload on whatever takes from the queue.
+pub(crate) async fn drive(workload: Workload, queue: &Queue, time: Duration, gap: Duration) -> f64 {
+    match workload {
+        Workload::W1(in_flight) => throughput(queue, time, in_flight).await,
+        Workload::W3 => latency(queue, time, gap).await,
+        Workload::W2 => repeated(queue, time, false).await * 1e6 / f64::from(STEPS),
+        Workload::W6 => repeated(queue, time, true).await * 1e3,
     }
 }
 

@@ -5,6 +5,7 @@
 //! cargo run --release -p workflow-benchmarks              # all, about five minutes
 //! cargo run --release -p workflow-benchmarks -- --seconds 1 --rounds 1 --sleepers 10000
 //! cargo run --release -p workflow-benchmarks -- --only W1,W2 --finished 1000000
+//! cargo run --release -p workflow-benchmarks -- --on postgres
 //! ```
 //!
 //! * W1: workflows of three trivial steps, 256 and 2,048 in flight: workflows a
@@ -21,6 +22,10 @@
 //!   `--wake-ms` to wake.
 //! * W6: one workflow of 1,000 steps under `join_all`: milliseconds.
 //!
+//! With `--on postgres` W1, W2, W3, W6 and the resuming half of W4 are measured
+//! on a throw-away Postgres cluster in `--folder`'s file system, and what a
+//! workflow of three steps costs it: commits and bytes of its log.
+//!
 //! The limit is a group-commit loop over `rusqlite` and nothing else: no
 //! library, no replay, no check for conflicts, blind inserts. Absolute figures
 //! belong to the machine; the ratio is what can be compared. W4 and W5 have no
@@ -36,6 +41,7 @@ mod killed;
 mod limit;
 mod options;
 mod ours;
+mod postgres;
 mod prefill;
 mod sleepers;
 mod table;
@@ -100,13 +106,17 @@ fn main() -> std::io::Result<()> {
     if let Some((first, rest)) = args.split_first() {
         match first.as_str() {
             "victim" => return killed::victim(rest),
+            "postgres-victim" => return postgres::victim(rest),
             "sleepers" => return sleepers::child(rest),
             _ => {}
         }
     }
     let options = Options::read(&args);
-    let filled = prefill::template(&options)?;
     table::head(&options);
+    if options.postgres {
+        return postgres::measure(&options);
+    }
+    let filled = prefill::template(&options)?;
     for workload in Workload::ALL {
         if options.wants(&workload.name()[..2]) {
             for full in [true, false] {

@@ -23,6 +23,8 @@ pub(crate) struct Options {
     pub(crate) sleep: Duration,
     /// How long they may take to wake.
     pub(crate) wake: Duration,
+    /// On Postgres instead of SQLite.
+    pub(crate) postgres: bool,
     only: Option<String>,
 }
 
@@ -37,6 +39,7 @@ impl Options {
             sleepers: 100_000,
             sleep: Duration::ZERO,
             wake: Duration::from_secs(60),
+            postgres: false,
             only: None,
         };
         for pair in args.chunks(2) {
@@ -62,6 +65,13 @@ impl Options {
             "--sleepers" => self.sleepers = number().max(1),
             "--sleep-ms" => self.sleep = Duration::from_millis(number()),
             "--wake-ms" => self.wake = Duration::from_millis(number()),
+            "--on" => {
+                self.postgres = match value {
+                    "postgres" => true,
+                    "sqlite" => false,
+                    _ => fail("--on sqlite or postgres"),
+                }
+            }
             "--only" => {
                 if let Some(unknown) = value.split(',').find(|one| !WORKLOADS.contains(one)) {
                     fail(&format!("--only {unknown}: the workloads are {}", WORKLOADS.join(",")));

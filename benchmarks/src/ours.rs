@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use workflow_runtime::{Durability, Failure, Result, Runtime, step, workflow};
+use workflow_runtime::{Builder, Durability, Failure, Result, Runtime, step, workflow};
 
 use crate::{Figure, Workload, cpu};
 
@@ -73,9 +73,13 @@ pub(crate) fn measure(
     time: Duration,
     gap: Duration,
 ) -> Figure {
+    let durability = if full { Durability::Full } else { Durability::ProcessCrash };
+    on(workload, Runtime::builder(url(path)).durability(durability), time, gap)
+}
+
+pub(crate) fn on(workload: Workload, builder: Builder, time: Duration, gap: Duration) -> Figure {
     blocking(async {
-        let durability = if full { Durability::Full } else { Durability::ProcessCrash };
-        let runtime = Runtime::builder(url(path)).durability(durability).build().await?;
+        let runtime = builder.build().await?;
         let before = cpu::now();
         let (value, units) = match workload {
             Workload::W1(in_flight) => throughput(&runtime, time, in_flight).await?,

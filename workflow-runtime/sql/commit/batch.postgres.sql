@@ -1,6 +1,8 @@
 -- A whole batch in one statement and one round trip. Differs from SQLite, where a statement costs no
 -- round trip and each item has its own. What stands between braces is left out where no item needs it.
--- Sets are compared with `in`, which the planner hashes; joins go through indexes alone.
+-- For the planner: `(.. in (..)) is true` is a hash, where `in` alone would be a loop in a loop; a
+-- scalar subquery goes through an index, where `exists` beside an `or` would read a whole table; and
+-- `(owner = $1) is true` keeps it from all rows of an owner.
 with f as materialized (
     -- A writer that was declared dead writes nothing: whoever takes over waits for this lock.
     select 1 from lanes where writer = $1 and lane = $2 and not fenced for no key update
@@ -23,14 +25,14 @@ a as (
     select z.run, case when z.place = 0 then $1 end,
            case when z.place = 2 then 9223372036854775807 else z.created end
     from unnest($3::int8[], $10::int8[], $11::int2[], $14::int2[]) as z (run, created, status, place)
-    where z.status = 0 and z.run in (select id from s)
+    where z.status = 0 and (z.run in (select id from s)) is true
 ),
 g as (
     -- A run ends only in the hands of its owner, at its place, and if it knows all that it was asked.
     delete from active
     using f, unnest($15::int8[], $16::int4[], $17::int8[]) as z (run, first, obeys)
-    where active.run = z.run and active.owner = $1 and active.asked <= z.obeys
-      and (z.first = 1 or exists (select 1 from history h where h.run = z.run and h.seq = z.first - 1))
+    where active.run = z.run and (active.owner = $1) is true and active.asked <= z.obeys
+      and (z.first = 1 or (select true from history h where h.run = z.run and h.seq = z.first - 1))
       and not exists (select 1 from history h where h.run = z.run and h.seq = z.first)
     returning active.run
 ),
@@ -44,13 +46,13 @@ h as (
         $28::int8[], $29::bool[], $30::bool[], $31::int8[]
     ) as z (run, seq, kind, call, name, payload, decided, at, last, ends, obeys)
     where exists (select 1 from active where active.run = z.run)
-      and (z.seq = 1 or exists (select 1 from history h where h.run = z.run and h.seq = z.seq - 1))
+      and (z.seq = 1 or (select true from history h where h.run = z.run and h.seq = z.seq - 1))
       and (
           not z.ends
           or z.run in (select run from g)
-          or exists (
-              select 1 from active
-              where active.run = z.run and active.owner = $1 and active.asked > z.obeys
+          or (
+              select active.owner = $1 and active.asked > z.obeys from active
+              where active.run = z.run
           )
       )
     on conflict do nothing
@@ -65,33 +67,42 @@ m as (
         $32::int8[], $33::int4[], $34::text[], $35::int4[], $36::text[], $37::text[], $38::text[],
         $39::int8[], $40::bool[]
     ) as z (run, seq, kind, call, name, payload, decided, at, last)
-    where z.run in (select run from h)
+    where (z.run in (select run from h)) is true
     on conflict do nothing
 ),
 e as (
     update runs set status = z.how, output = z.output, ended = z.at
     from unnest($15::int8[], $18::int2[], $19::text[], $20::int8[]) as z (run, how, output, at)
-    where runs.id = z.run and runs.status = 0 and z.run in (select run from g)
+    where runs.id = z.run and runs.status = 0 and (z.run in (select run from g)) is true
+),
+b as (
+    insert into failures (run)
+    select z.run from unnest($15::int8[], $18::int2[]) as z (run, how)
+    where z.how > 1 and (z.run in (select run from g)) is true
+    union all
+    select z.run from unnest($3::int8[], $11::int2[]) as z (run, status)
+    where z.status > 1 and (z.run in (select id from s)) is true
+    on conflict do nothing
 ),
 --{
 r as materialized (
     -- Items without rows go in where their writer holds the run.
     select active.run from active, f, unnest($41::int8[]) as z (run)
-    where active.run = z.run and active.owner = $1 for no key update of active
+    where active.run = z.run and (active.owner = $1) is true for no key update of active
 ),
 k as (
     select run from h union all select run from r union all select id from s
 ),
 settled as (
     delete from attempts using unnest($42::int8[], $43::int4[]) as z (run, call)
-    where attempts.run = z.run and attempts.call = z.call and z.run in (select run from k)
+    where attempts.run = z.run and attempts.call = z.call and (z.run in (select run from k)) is true
 ),
 tried as (
     insert into attempts (run, call, attempt, error, retry_at, detail)
     select z.run, z.call, z.attempt, z.error, z.retry_at, z.detail
     from unnest($44::int8[], $45::int4[], $46::int4[], $47::text[], $48::int8[], $49::text[])
         as z (run, call, attempt, error, retry_at, detail)
-    where z.run in (select run from k)
+    where (z.run in (select run from k)) is true
     on conflict (run, call) do update
     set attempt = excluded.attempt, error = excluded.error, retry_at = excluded.retry_at,
         detail = excluded.detail
@@ -103,17 +114,17 @@ forgotten as (
 obeyed as (
     update commands set done = true from unnest($50::int8[], $51::int8[]) as z (run, obeys)
     where commands.run = z.run and not commands.done and commands.id <= z.obeys
-      and z.run in (select run from k)
+      and (z.run in (select run from k)) is true
 ),
 unblocked as (
     delete from blocked using unnest($52::int8[]) as z (run)
-    where blocked.run = z.run and z.run in (select run from k)
+    where blocked.run = z.run and (z.run in (select run from k)) is true
 ),
 aside as (
     insert into blocked (run, build, report, at)
     select z.run, z.build, z.report, z.at
     from unnest($53::int8[], $54::text[], $55::text[], $56::int8[]) as z (run, build, report, at)
-    where z.run in (select run from k)
+    where (z.run in (select run from k)) is true
     on conflict (run, build) do update set report = excluded.report, at = excluded.at
 ),
 moved as (
@@ -129,7 +140,7 @@ moved as (
         asked = case when asked <= z.obeys then 0 else asked end
     from unnest($57::int8[], $58::int8[], $59::bool[], $60::bool[], $61::bool[], $62::int8[])
         as z (run, due, leaves, parks, clears, obeys)
-    where active.run = z.run and z.run in (select run from k)
+    where active.run = z.run and (z.run in (select run from k)) is true
 ),
 --}
 checked as (

@@ -11,7 +11,7 @@ create table counters (
 create table runs (
     id bigint primary key,
     workflow text not null,
-    workflow_id text not null check (octet_length(workflow_id) between 1 and 512),
+    workflow_id text collate "C" not null check (octet_length(workflow_id) between 1 and 512),
     generation integer not null default 1,
     parent bigint,
     args text not null,
@@ -26,11 +26,11 @@ create table runs (
     unique (workflow_id, generation)
 ) with (fillfactor = 85);
 
--- Ends that people look for; most runs are completed and cost nothing here.
-create index runs_bad on runs (status, id) where status > 1;
-
--- Prefixes of ids, in the order of bytes, whatever the collation of the database.
-create index runs_workflow_id on runs (workflow_id collate "C");
+-- Ends that people look for: failed, cancelled, dead. A table, because an index on the status would make
+-- every end write to every index.
+create table failures (
+    run bigint primary key
+);
 
 -- What happened. Append only.
 create table history (

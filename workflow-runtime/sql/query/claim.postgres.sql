@@ -6,9 +6,7 @@ with f as materialized (
 due as materialized (
     select active.run from active, f
     where owner is null and queue = 0 and priority = 0 and due <= $2 and claims between $4 and $5
-      and ($6::text[] is null or exists (
-          select 1 from runs where runs.id = active.run and runs.workflow = any ($6)
-      ))
+      and ($6::text[] is null or (select runs.workflow = any ($6) from runs where runs.id = active.run))
       and not exists (select 1 from blocked where blocked.run = active.run and blocked.build = $7)
     order by queue, priority, due, active.run
     limit $3

@@ -58,7 +58,7 @@ pub(super) async fn take_over(pool: PgPool, over: TakeOver) -> Done<()> {
 /// Ends an open run from outside.
 async fn close(connection: &mut PgConnection, run: i64, end: &End) -> Done<()> {
     let how = i16::try_from(end.how.code()).unwrap_or(i16::MAX);
-    let ended = sqlx::query(shared_sql!("commit/end")).bind(run).bind(how);
+    let ended = sqlx::query(sql!("end")).bind(run).bind(how);
     ended.bind(&*end.output).bind(end.at.as_millis()).execute(&mut *connection).await?;
     for text in [shared_sql!("commit/leave"), shared_sql!("commit/unblock")] {
         sqlx::query(text).bind(run).execute(&mut *connection).await?;
@@ -165,7 +165,7 @@ async fn act(connection: &mut PgConnection, run: i64, number: i64, command: &Com
             sqlx::query(shared_sql!("query/free")).bind(run).bind(at).execute(connection).await?;
         }
         CommandKind::Redrive => {
-            sqlx::query(shared_sql!("query/revive")).bind(run).execute(&mut *connection).await?;
+            sqlx::query(sql!("revive")).bind(run).execute(&mut *connection).await?;
             let reopen = sqlx::query(shared_sql!("query/reopen")).bind(run).bind(at);
             reopen.execute(&mut *connection).await?;
             let letters = sqlx::query(shared_sql!("query/delete_dead_letters")).bind(run);

@@ -18,7 +18,7 @@ fn text(of: &RunQuery) -> String {
     let first = if all(|status| !status.is_ended()) {
         "runs.id in (select run from active)"
     } else if all(|status| status.is_ended() && *status != Status::Completed) {
-        "runs.status > 1"
+        "runs.id in (select run from failures)"
     } else {
         "true"
     };

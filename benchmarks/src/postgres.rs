@@ -1,0 +1,285 @@
+//! The workloads on Postgres, beside its bare protocol limit: two connections
+//! that take whatever is queued and commit it with one statement each.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, mpsc};
+use tokio_postgres::{Client, NoTls};
+use workflow_runtime::{Builder, Failure, Result, Runtime};
+use workflow_test_postgres::{Cluster, Settings};
+
+use crate::killed::{FIRST_LIFE, REACHED, RUNS, interrupted, reached};
+use crate::limit::{MAX_BATCH, Request, Write, drive, wall};
+use crate::options::Options;
+use crate::ours::{self, blocking, fail, median, now, pause};
+use crate::table::{Aim, Row};
+use crate::{Figure, Workload};
+
+const TABLES: &str = "drop schema if exists lim cascade; create schema lim;
+create table lim.wf(id text primary key, name text not null, status int not null, input text, \
+output text, created bigint, updated bigint) with (fillfactor=70);
+create table lim.ck(wf text not null, seq int not null, name text not null, output text, \
+started bigint, ended bigint, primary key(wf, seq));
+checkpoint";
+
+const BATCH: &str = "with s as (insert into lim.wf(id,name,status,input,created,updated) \
+select u,'order',0,x,t,t from unnest($1::text[],$2::text[],$3::int8[]) as z(u,x,t)),
+k as (insert into lim.ck select * from \
+unnest($4::text[],$5::int[],$6::text[],$7::text[],$8::int8[],$9::int8[]))
+update lim.wf set status=1, output=z.o, updated=z.t \
+from unnest($10::text[],$11::text[],$12::int8[]) as z(i,o,t) where wf.id=z.i";
+
+/// What the limit's planner is told.
+const PLANNER: &str =
+    "set enable_hashjoin=off; set enable_mergejoin=off; set plan_cache_mode=force_generic_plan";
+
+type Bare<T> = std::result::Result<T, tokio_postgres::Error>;
+
+async fn connect(url: &str) -> Client {
+    match tokio_postgres::connect(url, NoTls).await {
+        Ok((client, connection)) => {
+            tokio::spawn(async move {
+                // Ends with its client.
+                let _ended = connection.await;
+            });
+            client
+        }
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+async fn writer(url: String, requests: Arc<Mutex<mpsc::UnboundedReceiver<Request>>>) -> Bare<()> {
+    let client = connect(&url).await;
+    client.batch_execute(PLANNER).await?;
+    let statement = client.prepare(BATCH).await?;
+    let mut batch = Vec::with_capacity(MAX_BATCH);
+    loop {
+        if requests.lock().await.recv_many(&mut batch, MAX_BATCH).await == 0 {
+            return Ok(());
+        }
+        let now = wall().as_millis() as i64;
+        let (mut started, mut ended, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut of, mut seqs, mut results) = (Vec::new(), Vec::new(), Vec::new());
+        for Request { write, .. } in &batch {
+            match write {
+                Write::Start(id) => started.push(&**id),
+                Write::Checkpoint(id, seq, output) => {
+                    of.push(&**id);
+                    seqs.push(*seq);
+                    results.push(&**output);
+                }
+                Write::Finish(id, output) => {
+                    ended.push(&**id);
+                    outputs.push(&**output);
+                }
+            }
+        }
+        let inputs = vec!["{\"order\":17}"; started.len()];
+        let names = vec!["charge_card"; of.len()];
+        let times = |count: usize| vec![now; count];
+        let (at_start, at, at_end) = (times(started.len()), times(of.len()), times(ended.len()));
+        let columns: [&(dyn tokio_postgres::types::ToSql + Sync); 12] = [
+            &started, &inputs, &at_start, &of, &seqs, &names, &results, &at, &at, &ended, &outputs,
+            &at_end,
+        ];
+        client.execute(&statement, &columns).await?;
+        for request in batch.drain(..) {
+            // Who asked may be gone at the end of the time.
+            let _gone = request.done.send(());
+        }
+    }
+}
+
+fn limit(workload: Workload, url: &str, time: Duration, gap: Duration) -> f64 {
+    blocking(async {
+        connect(url).await.batch_execute(TABLES).await?;
+        let (queue, requests) = mpsc::unbounded_channel();
+        let requests = Arc::new(Mutex::new(requests));
+        let writers = [0, 1].map(|_| tokio::spawn(writer(url.to_owned(), Arc::clone(&requests))));
+        pause(Duration::from_millis(300)).await;
+        let value = drive(workload, &queue, time, gap).await;
+        drop(queue);
+        for writer in writers {
+            writer.await??;
+        }
+        Ok(value)
+    })
+}
+
+/// A runtime on an empty schema.
+fn fresh(url: &str) -> Builder {
+    let schema = format!("b{}", uuid::Uuid::new_v4().simple());
+    Runtime::builder(url).schema(schema)
+}
+
+/// What is to be reached.
+fn aim(workload: Workload) -> Option<Aim> {
+    match workload {
+        Workload::W1(256) => Some(Aim::OfLimit(0.45)),
+        Workload::W1(_) | Workload::W3 => None,
+        Workload::W2 => Some(Aim::TimesLimit(1.7)),
+        Workload::W6 => Some(Aim::AtMost(12.0)),
+    }
+}
+
+pub(crate) fn measure(options: &Options) -> std::io::Result<()> {
+    let settings = Settings { durable: true, ..Settings::default() };
+    let cluster = Cluster::start(&settings).unwrap_or_else(|reason| fail(&reason));
+    let url = cluster.url();
+    let (time, gap) = (options.time, options.gap);
+    for workload in Workload::ALL {
+        if !options.wants(&workload.name()[..2]) {
+            continue;
+        }
+        let (mut limits, mut ours) = (Vec::new(), Vec::new());
+        for round in 0..options.rounds {
+            eprintln!("{} postgres round {}", workload.name(), round + 1);
+            limits.push(limit(workload, url, time, gap));
+            ours.push(ours::on(workload, fresh(url), time, gap));
+        }
+        ours.sort_by(|a, b| a.value.total_cmp(&b.value));
+        let Figure { value, cpu, units } = &ours[ours.len() / 2];
+        Row {
+            name: workload.name(),
+            sync: "PG",
+            unit: workload.unit(),
+            limit: Some(median(&mut limits)),
+            ours: *value,
+            empty: None,
+            aim: aim(workload),
+            note: cpu.per(*units),
+        }
+        .print();
+    }
+    if options.wants("W1") {
+        cost(url);
+    }
+    if options.wants("W4") {
+        resume(url, options)?;
+    }
+    Ok(())
+}
+
+/// What one workflow of three steps costs the server, one after the other and
+/// with 256 in flight.
+fn cost(url: &str) {
+    for in_flight in [1, 256] {
+        let before = blocking(spent(url));
+        let figure =
+            ours::on(Workload::W1(in_flight), fresh(url), Duration::from_secs(3), Duration::ZERO);
+        let after = blocking(spent(url));
+        let of = |n: usize| (after[n] - before[n]) / figure.units;
+        println!(
+            "with {in_flight} in flight a workflow of three steps costs {:.2} transactions (each one \
+             statement and one round trip) and {:.0} bytes of the server's log",
+            of(0),
+            of(1)
+        );
+    }
+}
+
+/// Transactions and bytes of log so far.
+async fn spent(url: &str) -> Result<[f64; 2]> {
+    // The server's own figures come late.
+    pause(Duration::from_millis(1_500)).await;
+    let text = "select sum(xact_commit)::float8, \
+                (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 from pg_stat_database";
+    let row = connect(url).await.query_one(text, &[]).await?;
+    Ok([row.get(0), row.get(1)])
+}
+
+/// `postgres-victim <url> <schema>`: prepares runs and waits to be killed.
+pub(crate) fn victim(args: &[String]) -> std::io::Result<()> {
+    let [url, schema] = args else { fail("postgres-victim <url> <schema>") };
+    FIRST_LIFE.store(true, Ordering::SeqCst);
+    blocking(async {
+        let runtime = Runtime::builder(url).schema(schema).lease(LEASE).build().await?;
+        let starts = (0..RUNS).map(|_| runtime.start(interrupted(1)));
+        for start in futures::future::join_all(starts).await {
+            start?;
+        }
+        reached(RUNS).await;
+        println!("ready");
+        std::future::pending::<Result<()>>().await
+    });
+    Ok(())
+}
+
+const LEASE: Duration = Duration::from_secs(1);
+
+fn first_life(url: &str, schema: &str) -> std::io::Result<Child> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(["postgres-victim", url, schema])
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let output = child.stdout.take().unwrap_or_else(|| fail("no output"));
+    match BufReader::new(output).lines().next() {
+        Some(Ok(line)) if line == "ready" => Ok(child),
+        other => fail(&format!("the first life said {other:?}")),
+    }
+}
+
+/// Milliseconds from the takeover of 5,000 interrupted runs until all have
+/// ended; and from the end of their worker until the takeover.
+fn resumed(url: &str) -> std::io::Result<(f64, f64)> {
+    let schema = format!("b{}", uuid::Uuid::new_v4().simple());
+    let mut child = first_life(url, &schema)?;
+    let before = REACHED.load(Ordering::SeqCst);
+    Ok(blocking(async {
+        let runtime = Runtime::builder(url).schema(&schema).lease(LEASE).build().await?;
+        child.kill()?;
+        child.wait()?;
+        let killed = now();
+        let client = connect(url).await;
+        let count = async |what: &str| {
+            let text = format!("select count(*) from {schema}.active{what}");
+            Ok::<i64, Failure>(client.query_one(&text, &[]).await?.get(0))
+        };
+        let held = " join workers on writer = owner where not live";
+        client.batch_execute(&format!("set search_path to {schema}")).await?;
+        while count(" where owner is null").await? == 0 && count(held).await? == 0 {
+            pause(Duration::from_millis(1)).await;
+        }
+        let (taken, waited) = (now(), killed.elapsed());
+        while count("").await? > 0 {
+            pause(Duration::from_millis(2)).await;
+        }
+        let ended = taken.elapsed();
+        if REACHED.load(Ordering::SeqCst) - before < RUNS {
+            fail("a run ended without its last step");
+        }
+        runtime.shutdown().await?;
+        Ok((ended.as_secs_f64() * 1e3, waited.as_secs_f64() * 1e3))
+    }))
+}
+
+fn resume(url: &str, options: &Options) -> std::io::Result<()> {
+    let (mut ended, mut waited) = (Vec::new(), Vec::new());
+    for round in 0..options.rounds {
+        eprintln!("W4 postgres round {}", round + 1);
+        let (end, wait) = resumed(url)?;
+        ended.push(end);
+        waited.push(wait);
+    }
+    Row {
+        name: "W4 resume",
+        sync: "PG",
+        unit: "ms",
+        limit: None,
+        ours: median(&mut ended),
+        empty: None,
+        aim: Some(Aim::AtMost(1_000.0)),
+        note: format!(
+            "from the takeover until {RUNS} runs have ended; it came {:.0} ms after the kill, with a \
+             lease of {} ms",
+            median(&mut waited),
+            LEASE.as_millis()
+        ),
+    }
+    .print();
+    Ok(())
+}

@@ -45,16 +45,13 @@ h as (
         $21::int8[], $22::int4[], $23::text[], $24::int4[], $25::text[], $26::text[], $27::text[],
         $28::int8[], $29::bool[], $30::bool[], $31::int8[]
     ) as z (run, seq, kind, call, name, payload, decided, at, last, ends, obeys)
-    where exists (select 1 from active where active.run = z.run)
-      and (z.seq = 1 or (select true from history h where h.run = z.run and h.seq = z.seq - 1))
-      and (
-          not z.ends
-          or z.run in (select run from g)
-          or (
-              select active.owner = $1 and active.asked > z.obeys from active
-              where active.run = z.run
-          )
-      )
+    where case
+        when z.ends and z.run in (select run from g) then true
+        else (
+            select not z.ends or (active.owner = $1 and active.asked > z.obeys) from active
+            where active.run = z.run
+        ) and (z.seq = 1 or (select true from history h where h.run = z.run and h.seq = z.seq - 1))
+    end
     on conflict do nothing
     returning run
 ),

@@ -128,6 +128,18 @@ create table lanes (
     primary key (writer, lane)
 );
 
+-- Large texts are packed fast, where the server can.
+do $$
+begin
+    alter table runs alter args set compression lz4;
+    alter table runs alter decided set compression lz4;
+    alter table runs alter output set compression lz4;
+    alter table history alter payload set compression lz4;
+    alter table history alter decided set compression lz4;
+exception when feature_not_supported then
+    null;
+end $$;
+
 -- For people.
 create view workflows as
 select

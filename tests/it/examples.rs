@@ -93,3 +93,12 @@ fn timers_remind_and_keep_what_is_days_ahead() {
     assert!(line.contains("cancelled"), "{text}");
     assert!(!text.contains("now: the tea"), "it reminds once: {text}");
 }
+
+#[test]
+fn a_fleet_whose_workers_are_killed_loses_no_order_and_charges_none_twice() {
+    let Some(url) = workflow_test_postgres::url() else { return };
+    let (output, text) = run(&Place::new(), "fleet", &[url, "400"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("400 of 400 orders shipped, 400 charges"), "{text}");
+    assert!(!text.contains(" 0 workers killed"), "{text}");
+}

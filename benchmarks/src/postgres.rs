@@ -110,10 +110,37 @@ fn limit(workload: Workload, url: &str, time: Duration, gap: Duration) -> f64 {
     })
 }
 
+fn new_schema() -> String {
+    format!("b{}", uuid::Uuid::new_v4().simple())
+}
+
 /// A runtime on an empty schema.
 fn fresh(url: &str) -> Builder {
-    let schema = format!("b{}", uuid::Uuid::new_v4().simple());
-    Runtime::builder(url).schema(schema)
+    Runtime::builder(url).schema(new_schema())
+}
+
+const FINISHED: &str = "insert into runs (id, workflow, workflow_id, args, seed, decided, status, output, \
+writer, created, ended) select 10000000 + n, 'checkout', 'finished-' || n, '[1]', n, '[]', 1, '{\"ok\":753}', \
+1, $2, $2 from generate_series(1, $1) as n";
+const THEIR_HISTORY: &str = "insert into history (run, seq, kind, call, name, payload, decided, writer, at) \
+select 10000000 + n, seq, 'step', seq - 1, 'charge_card', '{\"ok\":{\"id\":1,\"amount\":251}}', '[]', 1, $2 \
+from generate_series(1, $1) as n, generate_series(1, 3) as seq";
+
+/// A schema with so many finished runs of three steps each.
+fn filled(url: &str, finished: u64) -> String {
+    let schema = new_schema();
+    blocking(async {
+        Runtime::builder(url).schema(&schema).connect().await?.close().await;
+        let client = connect(url).await;
+        client.batch_execute(&format!("set search_path to {schema}")).await?;
+        let (count, now) = (finished as i64, wall().as_millis() as i64);
+        for fill in [FINISHED, THEIR_HISTORY] {
+            client.execute(fill, &[&count, &now]).await?;
+        }
+        client.batch_execute("analyze; checkpoint").await?;
+        Ok(())
+    });
+    schema
 }
 
 /// What is to be reached.
@@ -135,11 +162,18 @@ pub(crate) fn measure(options: &Options) -> std::io::Result<()> {
         if !options.wants(&workload.name()[..2]) {
             continue;
         }
-        let (mut limits, mut ours) = (Vec::new(), Vec::new());
+        let (mut limits, mut ours, mut empty) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..options.rounds {
             eprintln!("{} postgres round {}", workload.name(), round + 1);
             limits.push(limit(workload, url, time, gap));
-            ours.push(ours::on(workload, fresh(url), time, gap));
+            let on = |builder| ours::on(workload, builder, time, gap);
+            if options.finished > 0 {
+                empty.push(on(fresh(url)).value);
+                let schema = filled(url, options.finished);
+                ours.push(on(Runtime::builder(url).schema(schema)));
+            } else {
+                ours.push(on(fresh(url)));
+            }
         }
         ours.sort_by(|a, b| a.value.total_cmp(&b.value));
         let Figure { value, cpu, units } = &ours[ours.len() / 2];
@@ -149,7 +183,7 @@ pub(crate) fn measure(options: &Options) -> std::io::Result<()> {
             unit: workload.unit(),
             limit: Some(median(&mut limits)),
             ours: *value,
-            empty: None,
+            empty: (options.finished > 0).then(|| median(&mut empty)),
             aim: aim(workload),
             note: cpu.per(*units),
         }
@@ -226,7 +260,7 @@ fn first_life(url: &str, schema: &str) -> std::io::Result<Child> {
 /// Milliseconds from the takeover of 5,000 interrupted runs until all have
 /// ended; and from the end of their worker until the takeover.
 fn resumed(url: &str) -> std::io::Result<(f64, f64)> {
-    let schema = format!("b{}", uuid::Uuid::new_v4().simple());
+    let schema = new_schema();
     let mut child = first_life(url, &schema)?;
     let before = REACHED.load(Ordering::SeqCst);
     Ok(blocking(async {

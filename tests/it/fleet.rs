@@ -320,3 +320,19 @@ async fn a_connection_is_encrypted_and_the_server_is_who_it_says() {
         assert!(error.to_string().contains("certificate"), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_transaction_that_somebody_forgot_stops_nobody() {
+    let Some(schema) = Schema::new() else { return };
+    let place = Place::new();
+    let client = schema.runtime().connect().await.unwrap();
+    let _worker = Worker::start(&schema, &place);
+    // No row that is deleted from now on can be removed.
+    let mut forgotten = schema.sql().await;
+    let begin = "begin isolation level repeatable read; select count(*) from active";
+    sqlx::raw_sql(begin).execute(&mut forgotten).await.unwrap();
+    let runs = start(&client, 500).await;
+    all_end(&runs).await;
+    check(&lines(&place.path("ledger")), &recorded(&schema).await);
+    sqlx::raw_sql("rollback").execute(&mut forgotten).await.unwrap();
+}

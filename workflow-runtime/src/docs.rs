@@ -9,6 +9,10 @@ pub mod determinism {}
 #[doc = include_str!("../docs/directing.md")]
 pub mod directing {}
 
+#[cfg(feature = "postgres")]
+#[doc = include_str!("../docs/fleets.md")]
+pub mod fleets {}
+
 #[cfg(feature = "testing")]
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}

@@ -228,7 +228,8 @@ impl Builder {
         self
     }
 
-    /// What an acknowledged commit survives. Default: [`Durability::Full`].
+    /// What an acknowledged commit to SQLite survives. Default:
+    /// [`Durability::Full`]. On Postgres its `synchronous_commit` decides.
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self

@@ -199,7 +199,7 @@ impl WorkflowThread {
         if wait.is_some() && run.actor.is_blocked() {
             // No result yet: whoever goes on with the run tries again.
             run.steps.remove(&call);
-            self.stopper.stop(run.actor.run(), call);
+            self.stopper.stop(run.actor.run(), &[call]);
             return Self::stays(run);
         }
         if let (Some(failed), Some(wait)) = (again, wait) {

@@ -186,11 +186,16 @@ pub(super) struct Stopper {
 const CANCEL_GRACE: Duration = Duration::from_secs(10);
 
 impl Stopper {
-    pub(super) fn stop(&self, run: RunId, call: CallId) {
-        if let Some(running) = self.lane.underway.forget(run, call) {
-            self.slots.forget(run, Some(call));
-            self.stop_running(running);
+    /// Stops attempts. None of them begins in the slot of another.
+    pub(super) fn stop(&self, run: RunId, calls: &[CallId]) {
+        let mut running = Vec::new();
+        for call in calls {
+            if let Some(one) = self.lane.underway.forget(run, *call) {
+                self.slots.forget(run, Some(*call));
+                running.push(one);
+            }
         }
+        running.into_iter().for_each(|running| self.stop_running(running));
     }
 
     /// Stops all attempts of a run.

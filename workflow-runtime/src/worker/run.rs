@@ -124,12 +124,11 @@ impl Run {
     /// Stops calls and forgets them.
     pub(super) fn abort_these(&mut self, calls: &[CallId], stopper: &Stopper) {
         for call in calls {
-            if self.timers.remove(call).is_none() {
-                self.steps.remove(call);
-                self.adopted.remove(call);
-                stopper.stop(self.actor.run(), *call);
-            }
+            self.timers.remove(call);
+            self.steps.remove(call);
+            self.adopted.remove(call);
         }
+        stopper.stop(self.actor.run(), calls);
     }
 
     pub(super) fn abort_all(&mut self, stopper: &Stopper) {

@@ -99,11 +99,8 @@ pub(crate) fn script(schema: &str, from: i64) -> String {
         script.push_str(migration);
         script.push('\n');
     }
-    script.push_str(&format!(
-        "insert into counters (name, next) values ('schema', {})\n\
-         on conflict (name) do update set next = excluded.next;\n",
-        MIGRATIONS.len()
-    ));
+    let version = include_str!("../../../sql/migrations/version.postgres.sql");
+    script.push_str(&version.replace("{version}", &MIGRATIONS.len().to_string()));
     script
 }
 

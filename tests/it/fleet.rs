@@ -336,3 +336,23 @@ async fn a_transaction_that_somebody_forgot_stops_nobody() {
     check(&lines(&place.path("ledger")), &recorded(&schema).await);
     sqlx::raw_sql("rollback").execute(&mut forgotten).await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_killed_while_it_makes_the_schema_leaves_all_of_it_or_nothing() {
+    let mut chance = Chance::from_env("SCHEMA_SEED");
+    let place = Place::new();
+    for _ in 0..8 {
+        let Some(schema) = Schema::new() else { return };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_worker"));
+        command.args([&schema.url, &schema.name]).arg(place.path("ledger")).arg("1000");
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+        let worker = Worker(child.expect("a worker"));
+        pause(chance.below(120)).await;
+        drop(worker);
+        let client = schema.runtime().connect().await.unwrap();
+        client.start(doubled(1).id("it")).await.unwrap();
+        let mut sql = schema.sql().await;
+        let version = "select next from counters where name = 'schema'";
+        assert_eq!(sqlx::query_scalar(version).fetch_one(&mut sql).await.unwrap_or(0_i64), 1);
+    }
+}

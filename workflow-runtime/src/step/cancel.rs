@@ -23,7 +23,6 @@ impl Cancel {
         self.told.notify_waiters();
     }
 
-    #[cfg(feature = "testing")]
     pub(crate) fn is_fired(&self) -> bool {
         self.fired.load(Ordering::Acquire)
     }

@@ -114,8 +114,9 @@ impl Launcher {
             slots.count += 1;
             let (ticket, call) = (launch.ticket, launch.context.call);
             let (number, cancel) = (launch.context.attempt, Arc::clone(&launch.context.cancel));
-            // The worker has stopped: the step runs in the next life.
-            if self.inbox.is_closed() || !underway.wants(ticket.run, call, number) {
+            // The worker has stopped, and the step runs in the next life; or nobody
+            // waits for it any more.
+            if self.inbox.is_closed() || cancel.is_fired() {
                 continue;
             }
             let (state, limits) = (Arc::clone(&self.state), self.limits);

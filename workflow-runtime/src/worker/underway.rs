@@ -53,11 +53,6 @@ impl Underway {
         self.attempts().insert((launch.ticket.run, launch.context.call), attempt);
     }
 
-    /// Whether somebody waits for it.
-    pub(super) fn wants(&self, run: RunId, call: CallId, number: u32) -> bool {
-        self.attempts().get(&(run, call)).is_some_and(|attempt| attempt.number == number)
-    }
-
     /// It has a task of its own. False: nobody waits for it any more.
     pub(super) fn has_task(
         &self,

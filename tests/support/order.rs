@@ -31,7 +31,7 @@ fn millis() -> i64 {
 #[workflow]
 pub async fn order(number: u64) -> Result<String> {
     let reserved = effect("reserve".into(), number.to_string()).await?;
-    workflow::sleep(Duration::from_millis(number % 4_000)).await;
+    workflow::sleep(Duration::from_millis(number * 4 % 8_000)).await;
     let charged = effect("charge".into(), reserved).await?;
     effect("ship".into(), charged).await
 }

@@ -163,9 +163,7 @@ async fn what_is_shielded_ends_and_nothing_else_goes_on() {
     let run = runtime.start(shields()).await.unwrap();
     world.reached.notified().await;
     run.cancel().await.unwrap();
-    while !run.history().await.unwrap().events().iter().any(|event| event.kind() == "cancelled") {
-        tokio::task::yield_now().await;
-    }
+    is_delivered(&run).await;
     assert!(!run.status().await.unwrap().is_ended());
     world.gate.notify_one();
     is_cancelled(&run).await;
@@ -180,9 +178,7 @@ async fn a_shield_holds_across_a_restart() {
     let run = first.start(shields().id("it")).await.unwrap();
     world.reached.notified().await;
     run.cancel().await.unwrap();
-    while !run.history().await.unwrap().events().iter().any(|event| event.kind() == "cancelled") {
-        tokio::task::yield_now().await;
-    }
+    is_delivered(&run).await;
     first.shutdown().await.unwrap();
     let second = runtime(&place, &world).await;
     world.reached.notified().await;
@@ -430,6 +426,13 @@ async fn a_panic_in_a_branch_is_the_workflows() {
     assert!(report.message().contains("in a branch"), "{report}");
 }
 
+/// Waits until the cancellation is in the history.
+async fn is_delivered(run: &Handle<u32>) {
+    while !run.history().await.unwrap().events().iter().any(|event| event.kind() == "cancelled") {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[workflow]
 async fn shields_a_branch() -> Result<u32> {
     let shielded = workflow::shielded(async {
@@ -451,9 +454,7 @@ async fn a_branch_that_is_spawned_behind_a_shield_is_shielded_too() {
     world.reached.notified().await;
     run.cancel().await.unwrap();
     // The cancellation is delivered while the step runs.
-    while !run.history().await.unwrap().events().iter().any(|event| event.kind() == "cancelled") {
-        tokio::task::yield_now().await;
-    }
+    is_delivered(&run).await;
     world.gate.notify_one();
     is_cancelled(&run).await;
     assert_eq!(*world.notes.lock().unwrap(), ["in the shield"]);
@@ -484,9 +485,7 @@ async fn what_was_cancelled_opens_no_new_scope() {
     let run = runtime.start(begins_a_scope_too_late()).await.unwrap();
     world.reached.notified().await;
     run.cancel().await.unwrap();
-    while !run.history().await.unwrap().events().iter().any(|event| event.kind() == "cancelled") {
-        tokio::task::yield_now().await;
-    }
+    is_delivered(&run).await;
     world.gate.notify_one();
     is_cancelled(&run).await;
     assert_eq!(*world.notes.lock().unwrap(), ["in the shield"]);

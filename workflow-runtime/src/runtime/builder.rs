@@ -236,7 +236,9 @@ impl Builder {
     }
 
     /// The schema of a Postgres database that holds everything; made if it is
-    /// not there. Up to 48 of a-z, 0-9 and `_`. Default: `workflow`.
+    /// not there. Up to 48 of a-z, 0-9 and `_`, not beginning with a digit or
+    /// `pg_`: [`build`](Self::build) and [`connect`](Self::connect) refuse any
+    /// other. Default: `workflow`.
     pub fn schema(mut self, name: impl Into<String>) -> Self {
         self.schema = name.into();
         self

@@ -146,12 +146,6 @@ fn corrupt(reason: String) -> Error {
 #[async_trait]
 impl Store for PostgresStore {
     async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
-        let Some(first) = items.first() else { return Ok(Vec::new()) };
-        let writer = first.writer;
-        self.0.ensure(writer).await?;
-        if items.iter().all(|item| item.writer == writer) {
-            return self.0.lanes.commit(writer, items).await;
-        }
         let mut answers = Vec::with_capacity(items.len());
         for of_writer in items.chunk_by(|one, other| one.writer == other.writer) {
             let Some(first) = of_writer.first() else { continue };

@@ -47,6 +47,9 @@ impl Lanes {
         items: &[Item],
     ) -> Result<Vec<Answer>, Error> {
         let refused: Vec<Option<Answer>> = items.iter().map(refused).collect();
+        if refused.iter().all(Option::is_none) {
+            return self.on_a_lane(writer, items).await;
+        }
         let good: Vec<Item> = items
             .iter()
             .zip(&refused)

@@ -1,25 +1,98 @@
 //! A batch as the columns of one statement.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use sqlx::Row as _;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 
-use crate::model::{Event, Item, RunId, WriterId};
+use crate::model::{Ended, Event, Item, RunId, WriterId};
 
 type Text<'a> = Cow<'a, str>;
 
 const TEXT: &str = include_str!("../../../sql/commit/batch.postgres.sql");
 
-/// The statement for starts, events and ends alone; and for everything.
-static LEAN: LazyLock<String> = LazyLock::new(|| {
-    let parts = TEXT.split("--{").flat_map(|part| part.rsplit("--}").next());
-    parts.collect::<String>().replace("{rest}", "'{}'::int8[]")
-});
-static FULL: LazyLock<String> =
-    LazyLock::new(|| TEXT.replace("{rest}", "array(select run from r)"));
+/// What only some batches need: parts of the statement.
+#[derive(Clone, Copy, Default)]
+struct Shape {
+    /// Items with more than one row.
+    others: bool,
+    /// Runs that fail, are cancelled or die.
+    failures: bool,
+    /// More than starts, events and ends.
+    rest: bool,
+    /// A row may be in the way of another.
+    careful: bool,
+}
+
+/// The statement of each shape.
+static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| Shape::all().map(Shape::text).collect());
+
+impl Shape {
+    fn all() -> impl Iterator<Item = Self> {
+        (0..16).map(|n| Self {
+            others: n & 1 > 0,
+            failures: n & 2 > 0,
+            rest: n & 4 > 0,
+            careful: n & 8 > 0,
+        })
+    }
+
+    fn number(self) -> usize {
+        let Self { others, failures, rest, careful } = self;
+        [(others, 1), (failures, 2), (rest, 4), (careful, 8)]
+            .into_iter()
+            .filter_map(|(has, bit)| has.then_some(bit))
+            .sum()
+    }
+
+    fn has(self, part: &str) -> bool {
+        match part {
+            "others" => self.others,
+            "failures" => self.failures,
+            "rest" => self.rest,
+            _ => self.careful,
+        }
+    }
+
+    /// Without the parts that it has not, its parameters numbered without gaps.
+    fn text(self) -> String {
+        let mut within = vec![true];
+        let lines = TEXT.lines().filter(|line| {
+            let part = line.trim_start();
+            if let Some(name) = part.strip_prefix("--{") {
+                within.push(within.ends_with(&[true]) && self.has(name));
+            } else if part.starts_with("--}") {
+                within.pop();
+            }
+            within.ends_with(&[true]) && !part.starts_with("--")
+        });
+        renumbered(&lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+#[cfg(test)]
+pub(super) fn texts() -> impl Iterator<Item = &'static str> {
+    TEXTS.iter().map(String::as_str)
+}
+
+fn renumbered(text: &str) -> String {
+    let number = |part: &str| {
+        let digits = part.find(|c: char| !c.is_ascii_digit()).unwrap_or(part.len());
+        (part[..digits].parse::<u32>().unwrap_or(0), digits)
+    };
+    let used: BTreeSet<u32> = text.split('$').skip(1).map(|part| number(part).0).collect();
+    let mut parts = text.split('$');
+    let mut renumbered = parts.next().unwrap_or("").to_owned();
+    for part in parts {
+        let (before, digits) = number(part);
+        let now = used.range(..=before).count();
+        renumbered.push_str(&format!("${now}{}", &part[digits..]));
+    }
+    renumbered
+}
 
 macro_rules! columns {
     ($(#[$doc:meta])* $name:ident { $($column:ident: $kind:ty,)* }) => {
@@ -101,8 +174,7 @@ pub(super) struct Batch<'a> {
     unblocked: Unblocked<'a>,
     aside: Aside<'a>,
     moved: Moved<'a>,
-    /// More than starts, events and ends.
-    full: bool,
+    shape: Shape,
 }
 
 /// Which items went in, by their runs.
@@ -127,17 +199,20 @@ fn int(number: u32) -> i32 {
 impl<'a> Batch<'a> {
     /// Of items in the order of their ids and runs: whoever else writes the
     /// same rows takes their locks in the same order.
-    pub(super) fn of(items: &'a [Item]) -> Self {
+    pub(super) fn of(items: &'a [Item], careful: bool) -> Self {
         let mut sorted: Vec<&Item> = items.iter().collect();
         let id = |item: &'a Item| item.start.as_ref().map(|start| &*start.id);
         sorted.sort_unstable_by(|one, other| (id(one), one.run).cmp(&(id(other), other.run)));
         let mut batch = Self::default();
+        batch.shape.careful = careful;
         for item in sorted {
+            batch.shape.failures |=
+                item.end.as_ref().is_some_and(|end| end.how != Ended::Completed);
             match (&item.start, item.events.split_first()) {
                 (Some(_), _) => batch.start(item),
                 (None, Some((first, others))) => batch.events(item, first, others),
                 (None, None) => {
-                    batch.full = true;
+                    batch.shape.rest = true;
                     batch.rest.run.push(item.run.0);
                     batch.beside(item);
                 }
@@ -167,7 +242,7 @@ impl<'a> Batch<'a> {
             (false, None) => 0,
         });
         if item.block.is_some() {
-            self.full = true;
+            self.shape.rest = true;
             self.set_aside(item);
         }
     }
@@ -186,6 +261,7 @@ impl<'a> Batch<'a> {
         columns.last.push(ends && others.is_empty());
         columns.ends.push(ends);
         columns.obeys.push(item.obeys);
+        self.shape.others |= !others.is_empty();
         for (n, event) in others.iter().enumerate() {
             let columns = &mut self.others;
             columns.run.push(run);
@@ -224,7 +300,7 @@ impl<'a> Batch<'a> {
         if item.unblock {
             self.unblocked.run.push(run);
         }
-        self.full |= !item.settled.is_empty() || item.obeys > 0 || item.unblock;
+        self.shape.rest |= !item.settled.is_empty() || item.obeys > 0 || item.unblock;
         if item.end.is_some() {
             return;
         }
@@ -236,7 +312,7 @@ impl<'a> Batch<'a> {
             columns.error.push(clean(&record.error));
             columns.retry_at.push(record.retry_at.as_millis());
             columns.detail.push(record.detail.as_deref().map(clean));
-            self.full = true;
+            self.shape.rest = true;
         }
         self.set_aside(item);
         let leaves = item.park.or(item.block.as_ref().map(|_| crate::clock::Timestamp::NEVER));
@@ -248,13 +324,13 @@ impl<'a> Batch<'a> {
             columns.parks.push(item.park.is_some());
             columns.clears.push(item.progress);
             columns.obeys.push(item.obeys);
-            self.full = true;
+            self.shape.rest = true;
         }
     }
 
     fn set_aside(&mut self, item: &'a Item) {
         if let Some(block) = &item.block {
-            self.full = true;
+            self.shape.rest = true;
             let columns = &mut self.aside;
             columns.run.push(item.run.0);
             columns.build.push(&block.build);
@@ -269,10 +345,13 @@ impl<'a> Batch<'a> {
         writer: WriterId,
         lane: i16,
     ) -> Query<'static, Postgres, PgArguments> {
-        let text: &'static str = if self.full { FULL.as_str() } else { LEAN.as_str() };
+        let text: &'static str = TEXTS[self.shape.number()].as_str();
         let query = sqlx::query(text).bind(writer.0).bind(lane);
-        let query = self.others.bind(self.firsts.bind(self.ends.bind(self.starts.bind(query))));
-        if !self.full {
+        let mut query = self.firsts.bind(self.ends.bind(self.starts.bind(query)));
+        if self.shape.others {
+            query = self.others.bind(query);
+        }
+        if !self.shape.rest {
             return query;
         }
         let query = self.attempts.bind(self.settled.bind(self.rest.bind(query)));
@@ -291,7 +370,8 @@ impl Applied {
             started: row.try_get("started")?,
             placed: row.try_get("placed")?,
             ended: row.try_get("ended")?,
-            rest: row.try_get("rest")?,
+            // Only if there are such items.
+            rest: row.try_get("rest").unwrap_or_default(),
         })
     }
 

@@ -9,6 +9,12 @@ pub(super) fn unavailable(error: sqlx::Error) -> Error {
     Error::because(ErrorKind::Unavailable, "the database did not answer", error)
 }
 
+/// A row was in the way of another.
+pub(super) fn is_in_the_way(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.is_unique_violation()
+}
+
 /// What is wrong, if the fault is one item's own: a value that cannot be
 /// stored. Any other error is the store's.
 pub(super) fn of_an_item(error: &sqlx::Error) -> Option<String> {

@@ -5,7 +5,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use tokio::sync::Mutex;
 
 use super::batch::{Applied, Batch, has};
-use super::fault::{of_an_item, unavailable};
+use super::fault::{is_in_the_way, of_an_item, unavailable};
 use super::{PATIENCE, open};
 use crate::clock::within;
 use crate::error::{Error, ErrorKind};
@@ -149,6 +149,7 @@ async fn try_commit(
     items: &[Item],
 ) -> Result<Result<Outcome, Error>, sqlx::Error> {
     let mut answers: Vec<Option<Answer>> = vec![None; items.len()];
+    let mut careful = false;
     for _ in 0..TRIES {
         let open: Vec<usize> = (0..items.len()).filter(|n| answers[*n].is_none()).collect();
         if open.is_empty() {
@@ -161,9 +162,13 @@ async fn try_commit(
             left = open.iter().map(|n| items[*n].clone()).collect();
             &left
         };
-        let statement = Batch::of(batch).statement(writer, lane);
+        let statement = Batch::of(batch, careful).statement(writer, lane);
         let applied = match statement.fetch_one(&mut *connection).await {
             Ok(row) => Applied::read(&row)?.sorted(),
+            Err(error) if !careful && is_in_the_way(&error) => {
+                careful = true;
+                continue;
+            }
             Err(error) => match of_an_item(&error) {
                 Some(reason) => return Ok(Ok(Outcome::Faulty(reason))),
                 None => return Err(error),

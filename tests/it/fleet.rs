@@ -13,7 +13,7 @@ use workflow_tests::chance::Chance;
 use workflow_tests::order::{Recorded, check, hogs, order};
 use workflow_tests::schema::Schema;
 use workflow_tests::served::doubled;
-use workflow_tests::{Place, lines};
+use workflow_tests::{Ledger, Place, lines};
 
 use crate::steps::{World, provided};
 
@@ -174,6 +174,46 @@ async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more
     let last = client.start(doubled(21)).await.unwrap();
     assert_eq!(last.result().within(Duration::from_secs(30)).await.unwrap(), 42);
     assert_eq!(recorded(&schema).await.len(), 300 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_is_a_workers_and_in_nobodys_memory_is_found() {
+    let Some(schema) = Schema::new() else { return };
+    let place = Place::new();
+    // Started while nobody runs it, and claimed as if the answer had been lost.
+    let client = schema.runtime().connect().await.unwrap();
+    let worker = Worker::start(&schema, &place);
+    let mut sql = schema.sql().await;
+    let process = i64::from(worker.0.id());
+    let writer: i64 = sqlx::query_scalar(WRITER).bind(process).fetch_one(&mut sql).await.unwrap();
+    let mut transaction = sqlx::Connection::begin(&mut sql).await.unwrap();
+    let locked = "select 1 from lanes where writer = $1 and lane = -1 for update";
+    sqlx::query(locked).bind(writer).execute(&mut *transaction).await.unwrap();
+    let run = client.start(doubled(4)).await.unwrap();
+    let lost = "with lost as (select run from active where owner is null) \
+                update active set owner = $1 from lost where active.run = lost.run";
+    let lost = sqlx::query(lost).bind(writer).execute(&mut *transaction).await.unwrap();
+    assert_eq!(lost.rows_affected(), 1);
+    transaction.commit().await.unwrap();
+    assert_eq!(run.result().within(Duration::from_secs(60)).await.unwrap(), 8);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_ends_in_good_order_frees_its_runs_at_once() {
+    let Some(schema) = Schema::new() else { return };
+    let place = Place::new();
+    // A lease that would be waited for much longer than the test may take.
+    let first = schema.runtime().state(Ledger::open(&place.path("ledger")));
+    let first = first.lease(Duration::from_secs(300)).shutdown_grace(Duration::ZERO);
+    let first = first.build().await.unwrap();
+    start(first.client(), 20).await;
+    first.shutdown().await.unwrap();
+    assert_eq!(count(&schema, "select count(*) from active where owner > $1", 0).await, 0);
+    let second = schema.runtime().state(Ledger::open(&place.path("ledger")));
+    let second = second.lease(Duration::from_secs(300)).build().await.unwrap();
+    let ends = (0..20).map(|n| second.handle(order, format!("order-{n}")));
+    all_end(&ends.collect::<Vec<_>>()).await;
+    second.shutdown().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

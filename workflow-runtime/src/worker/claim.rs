@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::message::Message;
 use super::{Parts, Shared};
-use crate::clock::{Timestamp, within};
+use crate::clock::{Moment, Timestamp, within};
 use crate::error::Error;
 use crate::model::{CommandKind, RunId};
 use crate::store::{SOUND, SUSPECT, tell_ends};
@@ -29,6 +29,10 @@ pub(super) struct Claimer {
     shared: Arc<Shared>,
     /// The answer to a claim was lost.
     unsure: AtomicBool,
+    /// When runs were searched for that are in nobody's memory.
+    searched: Moment,
+    /// This worker's runs then, in order.
+    owned: Vec<RunId>,
     /// Suspects that are being tried.
     tried: Option<Tried>,
     /// How many are tried next.
@@ -60,7 +64,8 @@ fn tries(max_claims: u32) -> [(RangeInclusive<u32>, usize); 3] {
 
 impl Claimer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, unsure: AtomicBool::new(false), tried: None, group: 1 }
+        let (unsure, searched) = (AtomicBool::new(false), Moment::now());
+        Self { shared, unsure, searched, owned: Vec::new(), tried: None, group: 1 }
     }
 
     pub(super) async fn run(mut self) {
@@ -123,6 +128,7 @@ impl Claimer {
         if self.unsure.load(Ordering::Acquire) {
             self.reconcile().await?;
         }
+        self.search().await?;
         reloaded?;
         if self.tried.is_some() {
             return Ok(PROBE);
@@ -134,7 +140,8 @@ impl Claimer {
         let Parts { store, clock, settings, .. } = &self.shared.parts;
         let due = store.next_due().await?.unwrap_or(Timestamp::NEVER);
         let wait = due.since(clock.now());
-        Ok(if settings.exclusive { wait } else { wait.min(POLL) })
+        let poll = self.search_every().map_or(POLL, |every| every.min(POLL));
+        Ok(if settings.exclusive { wait } else { wait.min(poll) })
     }
 
     /// Claims what is due, as far as there are slots. False: some is left.
@@ -222,6 +229,33 @@ impl Claimer {
         self.unsure.store(false, Ordering::Release);
         owned.iter().for_each(|_| self.shared.run_slots.take_over());
         self.hand_out(&owned).await
+    }
+
+    /// How often is looked for runs that are this worker's and in nobody's
+    /// memory. Alone on its store, its next life finds them.
+    fn search_every(&self) -> Option<Duration> {
+        self.shared.parts.lease.term().map(|lease| lease * 2)
+    }
+
+    /// Whatever it was that lost a run: it would wait until this worker ends.
+    /// What ends before the next search was not lost.
+    async fn search(&mut self) -> Result<(), Error> {
+        let Parts { store, writer, .. } = &self.shared.parts;
+        let (now, every) = (Moment::now(), self.search_every());
+        if every.is_none_or(|every| now.since(self.searched) < every) {
+            return Ok(());
+        }
+        let mut owned = store.owned(*writer).await?;
+        owned.sort_unstable();
+        self.searched = now;
+        let before = std::mem::replace(&mut self.owned, owned.clone());
+        owned.retain(|run| before.binary_search(run).is_ok());
+        for (index, inbox) in self.shared.threads.iter().enumerate() {
+            let of_thread = owned.iter().filter(|run| self.shared.lane_of(**run) == index);
+            // A thread that is gone leaves the run to the next life.
+            let _gone = inbox.push(Message::Owned(of_thread.copied().collect()));
+        }
+        Ok(())
     }
 
     /// Brings what was asked of runs to their threads.

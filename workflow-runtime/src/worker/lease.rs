@@ -25,6 +25,11 @@ impl Lease {
         Self { term, begun: Moment::now(), until }
     }
 
+    /// How long it is from one sign of life; none if there is nobody else.
+    pub(crate) fn term(&self) -> Option<Duration> {
+        self.term
+    }
+
     /// It was shown at that moment, or later, that the worker lives.
     pub(crate) fn renew(&self, at: Moment) {
         let Some(term) = self.term else { return };

@@ -34,6 +34,9 @@ pub(super) enum Message {
     Ended(Ticket, CallId, u32, StepRun),
     /// A step said how far it is.
     Heartbeat(Ticket, CallId, Arc<str>),
+    /// The store says that these are the worker's: what is not in memory is to be
+    /// read.
+    Owned(Vec<RunId>),
     /// Somebody asked something of a run.
     Command(RunId, Command),
     /// What became of items.

@@ -242,6 +242,10 @@ impl WorkflowThread {
             Message::ReadBack(stored) => self.read_back(&stored),
             Message::Stuck(stored) => self.stuck(&stored),
             Message::AllReadBack => self.stop_unknown(),
+            Message::Owned(runs) => {
+                let missing = runs.into_iter().filter(|run| !self.held.contains_key(run));
+                missing.for_each(|run| self.reload(run));
+            }
             // Launched at the end of the round.
             Message::Renewed => {}
             Message::Ended(ticket, call, attempt, how) => {

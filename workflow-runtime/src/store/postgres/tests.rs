@@ -67,7 +67,7 @@ async fn every_query_can_be_prepared() {
         }
     }
     assert!(texts.len() > 30);
-    texts.extend(super::batch::texts().map(|text| ("batch".to_owned(), text.to_owned())));
+    texts.extend(batch::texts().map(|text| ("batch".to_owned(), text.to_owned())));
     let only_sqlite = ["delete_blobs.sql", "claims.sql", "hasten.sql", "known.sql"];
     store
         .0

@@ -5,6 +5,7 @@ mod control;
 mod list;
 mod open;
 mod owner;
+mod places;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use crate::model::{
     RunSummary, WriterId,
 };
 use owner::Owner;
+use places::Places;
 
 macro_rules! sql {
     ($name:literal) => {
@@ -66,6 +68,7 @@ struct Writer {
     unsettled: bool,
     /// What SQLite said last, on this connection, of changes by others.
     version: Option<i64>,
+    places: Places,
 }
 
 /// Connections that read, at most.
@@ -125,15 +128,31 @@ impl Inner {
         if self.closed.load(Ordering::Acquire) { Err(closed()) } else { Ok(()) }
     }
 
+    fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
+        self.with_writer(|connection, places| write::commit(connection, places, items))
+    }
+
     fn write<T>(
         &self,
         body: impl FnOnce(&mut Connection) -> rusqlite::Result<T>,
     ) -> Result<T, Error> {
+        self.with_writer(|connection, places| {
+            places.forget();
+            body(connection)
+        })
+    }
+
+    fn with_writer<T>(
+        &self,
+        body: impl FnOnce(&mut Connection, &mut Places) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
         let mut writer = lock(&self.writer);
         let mut connection = self.take_connection(&mut writer)?;
-        match body(&mut connection) {
+        let mut places = std::mem::take(&mut writer.places);
+        match body(&mut connection, &mut places) {
             Ok(value) => {
                 writer.connection = Some(connection);
+                writer.places = places;
                 Ok(value)
             }
             Err(error) => {
@@ -211,7 +230,7 @@ impl Store for SqliteStore {
     /// Blocks its thread for as long as the disk takes: a hop to another thread
     /// and back would cost every commit.
     async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
-        self.0.write(|connection| write::commit(connection, items))
+        self.0.commit(items)
     }
 
     async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {

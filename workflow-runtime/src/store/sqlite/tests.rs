@@ -1,7 +1,7 @@
 //! What only the SQLite store can get wrong.
 
 use super::*;
-use crate::model::{Event, EventKind, Start};
+use crate::model::{CommandKind, Event, EventKind, Start};
 
 fn start(run: i64) -> Item {
     let mut item = Item::new(RunId(run), WriterId(1));
@@ -134,4 +134,35 @@ async fn a_full_database_takes_the_same_items_when_there_is_room() {
     assert_eq!(rows.unwrap(), 0, "half of it went in");
     // The connection is another now, without the limit.
     assert_eq!(store.commit(&[large]).await.unwrap(), [Answer::Committed]);
+}
+
+/// What the connection that writes remembers is forgotten when anybody else
+/// writes.
+#[tokio::test]
+async fn a_run_that_another_process_ended_takes_no_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder).await;
+    store.commit(&[start(1), start(2)]).await.unwrap();
+    let path = folder.path().join("test.db");
+    let options = SqliteOptions { path, full: true, owner: false };
+    let other = SqliteStore::open(options).await.unwrap();
+    let (kind, by, at) = (CommandKind::Terminate, "somebody".into(), Timestamp::from_millis(2));
+    let command = Command { number: 0, kind, by, reason: None, at };
+    other.command(RunId(1), command).await.unwrap();
+    let answers = store.commit(&[row(1, "walk"), row(2, "walk")]).await.unwrap();
+    assert_eq!(answers, [Answer::Conflict, Answer::Committed]);
+}
+
+#[tokio::test]
+async fn a_place_that_was_rolled_back_is_not_remembered() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, beside) = open(&folder).await;
+    let trigger = "create trigger no_dancing before insert on history when new.name = 'dance' \
+                   begin select raise(abort, 'no dancing'); end";
+    beside.execute_batch(trigger).unwrap();
+    let mut second = row(1, "walk");
+    second.events[0].seq = 2;
+    let answers = store.commit(&[start(1), row(1, "dance"), second]).await.unwrap();
+    let refused = Answer::Refused("no dancing".to_owned());
+    assert_eq!(answers, [Answer::Committed, refused, Answer::MissingPredecessor]);
 }

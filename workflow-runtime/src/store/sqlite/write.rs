@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, Row, params};
 
+use super::places::Places;
 use super::refusal;
 use crate::clock::Timestamp;
 use crate::model::{Answer, Event, Item, RunId, Start};
@@ -52,6 +53,7 @@ statements! {
 /// A batch on its way into the database.
 struct Batch<'c> {
     connection: &'c Connection,
+    places: &'c mut Places,
     statements: Statements<'c>,
     rare: Rare,
 }
@@ -87,29 +89,45 @@ const BLOB: usize = 16 << 10;
 /// # Errors
 ///
 /// Unknown what became of them. The connection may be in a transaction.
-pub(super) fn commit(connection: &Connection, items: &[Item]) -> rusqlite::Result<Vec<Answer>> {
-    let mut batch = begin(connection)?;
-    let applied: rusqlite::Result<Vec<_>> =
-        items.iter().map(|item| apply(&mut batch, item)).collect();
-    let answers = match applied {
+pub(super) fn commit(
+    connection: &Connection,
+    places: &mut Places,
+    items: &[Item],
+) -> rusqlite::Result<Vec<Answer>> {
+    let answers = match apply_all(connection, places, items, apply) {
         Ok(answers) => answers,
         Err(error) => {
             fault_of_an_item(error)?;
             roll_back(connection);
-            batch = begin(connection)?;
-            items.iter().map(|item| apply_alone(&mut batch, item)).collect::<Result<_, _>>()?
+            places.forget();
+            apply_all(connection, places, items, apply_alone)?
         }
     };
     execute(connection, "commit")?;
     Ok(answers)
 }
 
-fn begin(connection: &Connection) -> rusqlite::Result<Batch<'_>> {
+/// Begins a transaction and applies the items in it.
+fn apply_all(
+    connection: &Connection,
+    places: &mut Places,
+    items: &[Item],
+    apply: fn(&mut Batch<'_>, &Item) -> rusqlite::Result<Answer>,
+) -> rusqlite::Result<Vec<Answer>> {
+    let mut batch = begin(connection, places)?;
+    items.iter().map(|item| apply(&mut batch, item)).collect()
+}
+
+fn begin<'c>(connection: &'c Connection, places: &'c mut Places) -> rusqlite::Result<Batch<'c>> {
     execute(connection, "begin immediate")?;
     let statements = Statements::default();
-    let mut batch = Batch { connection, statements, rare: Rare::default() };
-    let found = |row: &Row<'_>| Ok(Rare { commands: row.get(0)?, attempts: row.get(1)? });
-    batch.rare = rare(&mut batch)?.query_row([], found)?;
+    let mut batch = Batch { connection, places, statements, rare: Rare::default() };
+    let found = |row: &Row<'_>| {
+        Ok((Rare { commands: row.get(0)?, attempts: row.get(1)? }, row.get::<_, i64>(2)?))
+    };
+    let (rare, version) = rare(&mut batch)?.query_row([], found)?;
+    batch.rare = rare;
+    batch.places.at(version);
     Ok(batch)
 }
 
@@ -133,6 +151,7 @@ fn apply_alone(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
         Err(error) => {
             let reason = fault_of_an_item(error)?;
             execute(batch.connection, "rollback to item")?;
+            batch.places.forget();
             Answer::Refused(reason)
         }
     };
@@ -192,6 +211,7 @@ fn apply_start(batch: &mut Batch<'_>, item: &Item, new: &Start) -> rusqlite::Res
     if ended.is_none() {
         let owner = (!new.queued).then_some(item.writer.0);
         activate(batch)?.execute(params![run, owner, new.at.as_millis()])?;
+        batch.places.filled(item.run, 0);
     }
     // What a first turn that failed leaves.
     set_aside(batch, item)?;
@@ -201,7 +221,8 @@ fn apply_start(batch: &mut Batch<'_>, item: &Item, new: &Start) -> rusqlite::Res
 /// An item of a run's history.
 fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::Result<Answer> {
     let run = item.run.0;
-    let has_place: bool = place(batch)?.query_row([run, i64::from(first.seq)], |row| row.get(0))?;
+    let has_place = batch.places.is_next(item.run, first)
+        || place(batch)?.query_row([run, i64::from(first.seq)], |row| row.get(0))?;
     if !has_place {
         return refuse(batch, item, first);
     }
@@ -215,6 +236,7 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     }
     // The others are not there: they would have come with the first.
     insert_rest(batch, item, rest, not_ended)?;
+    batch.places.filled(item.run, rest.last().unwrap_or(first).seq);
     for call in &item.settled {
         settle(batch)?.execute([run, i64::from(call.0)])?;
     }
@@ -232,6 +254,7 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     let output = &*ended.output;
     end(batch)?.execute(params![run, ended.how.code(), output, ended.at.as_millis()])?;
     leave(batch)?.execute([run])?;
+    batch.places.ended(item.run);
     if batch.rare.attempts {
         forget(batch)?.execute([run])?;
     }

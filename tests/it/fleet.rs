@@ -13,7 +13,7 @@ use workflow_tests::chance::Chance;
 use workflow_tests::order::{Recorded, check, hogs, order};
 use workflow_tests::schema::Schema;
 use workflow_tests::served::doubled;
-use workflow_tests::{Ledger, Place, lines};
+use workflow_tests::{Place, lines};
 
 use crate::steps::{World, provided};
 
@@ -203,17 +203,47 @@ async fn a_worker_that_ends_in_good_order_frees_its_runs_at_once() {
     let Some(schema) = Schema::new() else { return };
     let place = Place::new();
     // A lease that would be waited for much longer than the test may take.
-    let first = schema.runtime().state(Ledger::open(&place.path("ledger")));
-    let first = first.lease(Duration::from_secs(300)).shutdown_grace(Duration::ZERO);
-    let first = first.build().await.unwrap();
+    let (world, lease) = (Arc::<World>::default(), Duration::from_secs(300));
+    let build = || provided(schema.runtime(), &place, &world).lease(lease);
+    let first = build().shutdown_grace(Duration::ZERO).build().await.unwrap();
     start(first.client(), 20).await;
     first.shutdown().await.unwrap();
     assert_eq!(count(&schema, "select count(*) from active where owner > $1", 0).await, 0);
-    let second = schema.runtime().state(Ledger::open(&place.path("ledger")));
-    let second = second.lease(Duration::from_secs(300)).build().await.unwrap();
+    let second = build().build().await.unwrap();
     let ends = (0..20).map(|n| second.handle(order, format!("order-{n}")));
     all_end(&ends.collect::<Vec<_>>()).await;
     second.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_under_which_the_schema_becomes_newer_stops_in_good_order() {
+    let Some(schema) = Schema::new() else { return };
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let builder = provided(schema.runtime(), &place, &world).lease(Duration::from_secs(1));
+    let runtime = builder.build().await.unwrap();
+    runtime.start(order(1_999)).await.unwrap();
+    let newer = "update counters set next = next + 1 where name = 'schema'";
+    let mut sql = schema.sql().await;
+    sqlx::query(newer).execute(&mut sql).await.unwrap();
+    let mut stopped = false;
+    for _ in 0..600 {
+        pause(100).await;
+        let owned = count(&schema, "select count(*) from active where owner > $1", 0).await;
+        let live = count(&schema, LIVE, i64::from(std::process::id())).await;
+        stopped = owned == 0 && live == 0;
+        if stopped {
+            break;
+        }
+    }
+    assert!(stopped, "it goes on");
+    assert_eq!(count(&schema, "select count(*) from active where due > $1", 0).await, 1);
+    let error = runtime.start(doubled(1)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::ShutDown);
+    runtime.shutdown().await.unwrap();
+    let Err(error) = provided(schema.runtime(), &place, &world).build().await else {
+        panic!("an old build runs on a newer schema")
+    };
+    assert_eq!(error.kind(), ErrorKind::Configuration);
 }
 
 #[tokio::test(flavor = "multi_thread")]

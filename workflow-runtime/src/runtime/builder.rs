@@ -311,6 +311,7 @@ impl Builder {
             state: Arc::new(self.state),
             settings: self.settings,
             lease: self.lease,
+            grace: self.grace,
         });
         let life = Arc::new(life.await?);
         let (starts, numbers) = (life.starts(), Numbers::new(Arc::clone(&store)));
@@ -326,7 +327,7 @@ impl Builder {
             exclusive: false,
             chance,
         };
-        Ok(Runtime { client: Client { inner: Arc::new(inner) }, life, grace: self.grace })
+        Ok(Runtime { client: Client { inner: Arc::new(inner) }, life })
     }
 
     /// Opens the database as a client: it starts runs, reads them and directs

@@ -16,7 +16,7 @@ use crate::model::WriterId;
 use crate::registry::Registry;
 use crate::state::State;
 use crate::store::{
-    Counter, Endings, Fleet, Member, NewRun, Of, Seen, Starts, Store, TakeOver, tell_ends,
+    Alive, Counter, Endings, Fleet, Member, NewRun, Of, Seen, Starts, Store, TakeOver, tell_ends,
 };
 use crate::worker::{Lease, Parts, Settings, Worker};
 
@@ -32,6 +32,8 @@ pub(super) struct Making {
     pub(super) settings: Settings,
     /// A worker whose beat stands still for so long is dead.
     pub(super) lease: Duration,
+    /// How long steps that run may take to end when the worker ends.
+    pub(super) grace: Duration,
 }
 
 /// A worker, whichever life it is in.
@@ -46,6 +48,8 @@ struct Inner {
     writer: AtomicI64,
     stop: AtomicBool,
     stopping: Notify,
+    /// Whoever ends it too waits.
+    ending: tokio::sync::Mutex<()>,
 }
 
 struct Current {
@@ -63,7 +67,9 @@ impl Life {
         let lease = Arc::new(Lease::new(making.store.fleet().map(|_| making.lease)));
         let (stop, stopping) = (AtomicBool::new(false), Notify::new());
         let (current, writer) = (Mutex::default(), AtomicI64::new(0));
-        let inner = Arc::new(Inner { making, steps, lease, current, writer, stop, stopping });
+        let ending = tokio::sync::Mutex::default();
+        let inner = Inner { making, steps, lease, current, writer, stop, stopping, ending };
+        let inner = Arc::new(inner);
         inner.begin().await?;
         if let Some(fleet) = inner.making.store.fleet() {
             let watched = Arc::clone(&inner);
@@ -80,22 +86,9 @@ impl Life {
         self.0.writer()
     }
 
-    /// Ends it in good order; what it held is free at once. None: it has ended
-    /// before.
-    pub(super) async fn end(&self, grace: Duration) -> Option<Result<(), Error>> {
-        let inner = &self.0;
-        inner.stop.store(true, Ordering::Release);
-        let current = inner.current().take()?;
-        // It shows that it lives until its last step has ended.
-        current.worker.shut_down(grace).await;
-        inner.stopping.notify_one();
-        let Making { store, clock, .. } = &inner.making;
-        let mut released = store.release(current.writer, clock.now()).await;
-        if let Some(fleet) = store.fleet() {
-            released = released.and(fleet.leave(current.writer).await);
-            fleet.announce();
-        }
-        Some(released)
+    /// Ends it in good order, once; what it held is free at once.
+    pub(super) async fn end(&self) -> Result<(), Error> {
+        self.0.end().await
     }
 }
 
@@ -126,6 +119,22 @@ type Others = BTreeMap<WriterId, (i64, Moment)>;
 impl Inner {
     fn current(&self) -> MutexGuard<'_, Option<Current>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn end(&self) -> Result<(), Error> {
+        let _alone = self.ending.lock().await;
+        self.stop.store(true, Ordering::Release);
+        let Some(current) = self.current().take() else { return Ok(()) };
+        let Making { store, clock, grace, .. } = &self.making;
+        // It shows that it lives until its last step has ended.
+        current.worker.shut_down(*grace).await;
+        self.stopping.notify_one();
+        let mut released = store.release(current.writer, clock.now()).await;
+        if let Some(fleet) = store.fleet() {
+            released = released.and(fleet.leave(current.writer).await);
+            fleet.announce();
+        }
+        released
     }
 
     fn writer(&self) -> WriterId {
@@ -176,10 +185,10 @@ impl Inner {
         }
     }
 
-    /// Shows that it lives. False: it was declared dead.
-    async fn beat(&self, fleet: &dyn Fleet, writer: WriterId) -> Result<bool, Error> {
+    /// Shows that it lives. None: it was declared dead.
+    async fn beat(&self, fleet: &dyn Fleet, writer: WriterId) -> Result<Option<Alive>, Error> {
         let before = Moment::now();
-        let Some(at) = fleet.beat(writer).await? else { return Ok(false) };
+        let Some(alive) = fleet.beat(writer).await? else { return Ok(None) };
         let lapsed = !self.lease.holds();
         // Counted from before it was asked: nobody else can count from earlier.
         self.lease.renew(before);
@@ -187,13 +196,13 @@ impl Inner {
             current.worker.renewed();
         }
         if let Some(clock) = &self.making.store_clock {
-            clock.set(at);
+            clock.set(alive.at);
         }
-        Ok(true)
+        Ok(Some(alive))
     }
 
     /// A thread of its own: no user code and no other work holds it up.
-    fn watch(&self, fleet: &dyn Fleet) {
+    fn watch(self: &Arc<Self>, fleet: &dyn Fleet) {
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime.block_on(async {
                 let (beats, ends) = (self.beats(fleet), self.ends(fleet));
@@ -207,7 +216,7 @@ impl Inner {
         }
     }
 
-    async fn beats(&self, fleet: &dyn Fleet) {
+    async fn beats(self: &Arc<Self>, fleet: &dyn Fleet) {
         let mut others = Others::new();
         loop {
             crate::clock::pause(self.making.lease / BEATS).await;
@@ -221,9 +230,12 @@ impl Inner {
     }
 
     /// Shows that this worker lives, and looks at the others.
-    async fn show(&self, fleet: &dyn Fleet, others: &mut Others) -> Result<(), Error> {
+    async fn show(self: &Arc<Self>, fleet: &dyn Fleet, others: &mut Others) -> Result<(), Error> {
         let writer = self.writer();
-        if self.beat(fleet, writer).await? {
+        if let Some(alive) = self.beat(fleet, writer).await? {
+            if alive.is_outdated {
+                self.retire();
+            }
             return self.observe(fleet, writer, others).await;
         }
         tracing::error!(
@@ -234,6 +246,23 @@ impl Inner {
         others.clear();
         self.begin_anew().await;
         Ok(())
+    }
+
+    /// A newer build may write what this one cannot read.
+    fn retire(self: &Arc<Self>) {
+        if self.stop.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tracing::error!(
+            "a newer build has changed the schema: this worker ends its steps and stops, and newer \
+             ones go on with its runs. Replace it by the newer build"
+        );
+        let inner = Arc::clone(self);
+        self.steps.spawn(async move {
+            if let Err(error) = inner.end().await {
+                tracing::warn!("what this worker held waits until it is taken over: {error}");
+            }
+        });
     }
 
     async fn begin_anew(&self) {

@@ -6,7 +6,6 @@ mod location;
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use builder::{Builder, Durability};
 use life::Life;
@@ -46,7 +45,6 @@ use crate::error::Error;
 pub struct Runtime {
     client: Client,
     life: Arc<Life>,
-    grace: Duration,
 }
 
 impl fmt::Debug for Runtime {
@@ -108,7 +106,7 @@ impl Runtime {
     ///
     /// Dropped, the runtime stops as it would in a crash; nothing is lost.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        let Some(released) = self.life.end(self.grace).await else { return Ok(()) };
+        let released = self.life.end().await;
         let inner = &self.client.inner;
         inner.endings.close();
         inner.store.close().await;

@@ -32,15 +32,23 @@ pub(crate) struct Seen {
     pub(crate) live: bool,
 }
 
+/// What a worker that lives is told when it shows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Alive {
+    /// The store's time.
+    pub(crate) at: Timestamp,
+    /// A newer build brought the schema further than this one knows.
+    pub(crate) is_outdated: bool,
+}
+
 /// What workers of one store know of each other.
 #[async_trait]
 pub(crate) trait Fleet: Send + Sync + 'static {
     /// A worker joins: from now on it claims what it can run.
     async fn join(&self, member: Member) -> Result<(), Error>;
 
-    /// A worker lives; the store's time. None: it was declared dead, and writes
-    /// nothing any more.
-    async fn beat(&self, writer: WriterId) -> Result<Option<Timestamp>, Error>;
+    /// A worker lives. None: it was declared dead, and writes nothing any more.
+    async fn beat(&self, writer: WriterId) -> Result<Option<Alive>, Error>;
 
     /// The other workers: those that were not declared dead, and those that were
     /// and still hold runs.

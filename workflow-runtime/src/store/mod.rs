@@ -33,7 +33,7 @@ pub(crate) use committer::{Committer, Envelope, Reply};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use disturbed::{Disturbance, Disturbed};
 pub(crate) use endings::{Ending, Endings, tell_ends};
-pub(crate) use fleet::{Fleet, Member, Seen};
+pub(crate) use fleet::{Alive, Fleet, Member, Seen};
 pub(crate) use memory::MemoryStore;
 #[cfg(test)]
 pub(crate) use memory::Tables;

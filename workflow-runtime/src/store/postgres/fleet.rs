@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use super::news::Kind;
-use super::{Claimant, Inner};
+use super::{Claimant, Inner, open};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::model::WriterId;
-use crate::store::{Fleet, Member, Seen};
+use crate::store::{Alive, Fleet, Member, Seen};
 
 macro_rules! sql {
     ($name:literal) => {
@@ -32,14 +32,18 @@ impl Fleet for Inner {
         self.ensure(writer).await
     }
 
-    async fn beat(&self, writer: WriterId) -> Result<Option<Timestamp>, Error> {
-        let at: Option<i64> = self
-            .io
+    async fn beat(&self, writer: WriterId) -> Result<Option<Alive>, Error> {
+        self.io
             .run(move |pool| async move {
-                sqlx::query_scalar(sql!("beat")).bind(writer.0).fetch_optional(&pool).await
+                let beat = sqlx::query(sql!("beat")).bind(writer.0);
+                let row = beat.fetch_optional(&pool).await?;
+                let alive = row.map(|row| {
+                    let at = Timestamp::from_millis(row.try_get("at")?);
+                    Ok(Alive { at, is_outdated: row.try_get::<i64, _>("version")? > open::known() })
+                });
+                alive.transpose()
             })
-            .await?;
-        Ok(at.map(Timestamp::from_millis))
+            .await
     }
 
     async fn others(&self, writer: WriterId) -> Result<Vec<Seen>, Error> {

@@ -139,6 +139,25 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// A worker's lanes stay, fenced, as long as its row; a client has none.
+    async fn leave(&self) {
+        let writers: Vec<i64> = match self.worker {
+            true => Vec::new(),
+            false => lock(&self.writers).iter().map(|writer| writer.0).collect(),
+        };
+        if writers.is_empty() {
+            return;
+        }
+        let left = self.io.run(move |pool| async move {
+            sqlx::query(sql!("leave_lanes")).bind(writers).execute(&pool).await.map(drop)
+        });
+        if let Err(error) = left.await {
+            tracing::debug!("what a client leaves stays: {error}");
+        }
+    }
+}
+
 fn corrupt(reason: String) -> Error {
     Error::new(ErrorKind::Corrupt, reason)
 }
@@ -323,6 +342,7 @@ impl Store for PostgresStore {
 
     async fn close(&self) {
         self.0.lanes.close().await;
+        self.0.leave().await;
         self.0.io.close().await;
     }
 }

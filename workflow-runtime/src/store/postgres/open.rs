@@ -50,6 +50,11 @@ pub(super) fn options(url: &str, schema: &str) -> Result<PgConnectOptions, Error
     Ok(options.disable_statement_logging())
 }
 
+/// The version of the schema that this build makes.
+pub(super) fn known() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
 /// Brings the schema up to date. Any number of processes may do so at once: one
 /// does it, the others wait and find it done. Killed in the middle, nothing is
 /// done.
@@ -58,7 +63,7 @@ pub(super) async fn migrate(
     schema: String,
 ) -> Result<Result<(), Error>, sqlx::Error> {
     let mut connection = pool.acquire().await?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    let known = known();
     let mut transaction = connection.begin().await?;
     // Held by the transaction: it goes with the process.
     let lock = format!("select pg_advisory_xact_lock(hashtextextended('workflow:{schema}', 0))");
@@ -100,7 +105,7 @@ pub(crate) fn script(schema: &str, from: i64) -> String {
         script.push('\n');
     }
     let version = include_str!("../../../sql/migrations/version.postgres.sql");
-    script.push_str(&version.replace("{version}", &MIGRATIONS.len().to_string()));
+    script.push_str(&version.replace("{version}", &known().to_string()));
     script
 }
 

@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Executor as _, SqlSafeStr as _};
 
 use super::*;
 use crate::model::{AttemptRecord, Block, CallId, Ended, EventKind, Start};
-use crate::store::Seen;
+use crate::store::{Member, Seen};
 
 async fn open() -> Option<PostgresStore> {
     let url = workflow_test_postgres::url()?.to_owned();
@@ -119,7 +119,7 @@ async fn a_batch_of_everything_goes_in_whole() {
 async fn a_writer_that_was_declared_dead_writes_and_claims_nothing() {
     let Some(store) = open().await else { return };
     let fleet = store.fleet().unwrap();
-    let member = |writer, workflows: &[&str]| crate::store::Member {
+    let member = |writer, workflows: &[&str]| Member {
         writer,
         build: "b".to_owned(),
         workflows: workflows.iter().map(ToString::to_string).collect(),
@@ -210,4 +210,40 @@ fn a_schema_has_a_plain_name() {
         let error = open::check_schema(bad).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Configuration, "{bad}");
     }
+}
+
+#[tokio::test]
+async fn of_a_worker_that_ended_long_ago_nothing_stays_and_it_writes_nothing() {
+    let Some(store) = open().await else { return };
+    let fleet = store.fleet().unwrap();
+    let member = |writer, at| Member {
+        writer: WriterId(writer),
+        build: String::new(),
+        workflows: Vec::new(),
+        host: String::new(),
+        process: 1,
+        at: Timestamp::from_millis(at),
+    };
+    let day = 86_400_000;
+    for (writer, at) in [(1, 0), (2, 0), (3, 0), (4, day)] {
+        fleet.join(member(writer, at)).await.unwrap();
+    }
+    // The first holds a run, the third lives, the fourth ended today.
+    store.commit(&[start(1)]).await.unwrap();
+    for writer in [1, 2, 4] {
+        fleet.leave(WriterId(writer)).await.unwrap();
+    }
+    fleet.join(member(5, day + 1)).await.unwrap();
+    for table in ["workers", "lanes where lane = 0"] {
+        let text = format!("select writer from {table} order by writer");
+        let ask = store.0.io.run(|pool| async move {
+            sqlx::query_scalar::<_, i64>(AssertSqlSafe(text)).fetch_all(&pool).await
+        });
+        assert_eq!(ask.await.unwrap(), [1, 3, 4, 5], "{table}");
+    }
+    let mut late = start(2);
+    late.writer = WriterId(2);
+    let error = store.commit(&[late]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Fenced);
+    store.close().await;
 }

@@ -1,0 +1,2 @@
+-- Clients end: they hold nothing.
+delete from lanes where writer = any ($1)

@@ -180,9 +180,10 @@ async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more
 async fn a_run_that_is_a_workers_and_in_nobodys_memory_is_found() {
     let Some(schema) = Schema::new() else { return };
     let place = Place::new();
-    // Started while nobody runs it, and claimed as if the answer had been lost.
     let client = schema.runtime().connect().await.unwrap();
     let worker = Worker::start(&schema, &place);
+    // The worker cannot claim it; then it is the worker's, and the worker does not
+    // know: as if a claim's answer had been lost.
     let mut sql = schema.sql().await;
     let process = i64::from(worker.0.id());
     let writer: i64 = sqlx::query_scalar(WRITER).bind(process).fetch_one(&mut sql).await.unwrap();
@@ -206,11 +207,12 @@ async fn a_worker_that_ends_in_good_order_frees_its_runs_at_once() {
     let (world, lease) = (Arc::<World>::default(), Duration::from_secs(300));
     let build = || provided(schema.runtime(), &place, &world).lease(lease);
     let first = build().shutdown_grace(Duration::ZERO).build().await.unwrap();
-    start(first.client(), 20).await;
+    start(first.client(), 500).await;
     first.shutdown().await.unwrap();
+    assert!(count(&schema, "select count(*) from active where run > $1", 0).await > 0);
     assert_eq!(count(&schema, "select count(*) from active where owner > $1", 0).await, 0);
     let second = build().build().await.unwrap();
-    let ends = (0..20).map(|n| second.handle(order, format!("order-{n}")));
+    let ends = (0..500).map(|n| second.handle(order, format!("order-{n}")));
     all_end(&ends.collect::<Vec<_>>()).await;
     second.shutdown().await.unwrap();
 }

@@ -1,7 +1,7 @@
 -- A whole batch in one statement and one round trip. Differs from SQLite, where a statement costs no
 -- round trip and each item has its own. What stands between braces is left out where no item needs it;
--- `careful` as long as no row is in the way of another: a row that goes in without looking costs a third
--- less. If one is in the way nothing goes in, and the same batch is sent again with care.
+-- `careful` as long as no row is in the way of another: a row that goes in without looking costs less. If
+-- one is in the way nothing goes in, and the same batch is sent again with care.
 -- For the planner: `(.. in (..)) is true` is a hash, where `in` alone would be a loop in a loop; a
 -- scalar subquery goes through an index, where `exists` beside an `or` would read a whole table; and
 -- `(owner = $1) is true` keeps it from all rows of an owner.

@@ -272,6 +272,10 @@ impl Inner {
         if let Err(error) = self.begin().await {
             tracing::warn!("the worker cannot begin anew, and tries again: {error}");
         }
+        if self.stop.load(Ordering::Acquire) {
+            // It was ended between its two lives.
+            drop(self.current().take());
+        }
     }
 
     /// Declares workers dead whose beat has stood still for a lease, by this

@@ -96,7 +96,7 @@ impl Runtime {
     /// grace period to end, and records their results. No workflow is
     /// cancelled: what is open goes on when a runtime is built again.
     ///
-    /// Called again, also on a clone, it does nothing.
+    /// Called again, also on a clone, it waits until that is done.
     ///
     /// # Errors
     ///

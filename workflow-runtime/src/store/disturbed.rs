@@ -3,10 +3,11 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::decorate::decorate;
 use super::{Counter, Loaded, Store, Sweep, TakeOver};
-use crate::clock::Timestamp;
+use crate::clock::{Timestamp, pause};
 use crate::error::Error;
 use crate::model::{
     Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
@@ -24,6 +25,11 @@ pub(crate) trait Disturbance: Send + Sync + 'static {
     /// After a claim. An error: its answer is lost.
     fn claimed(&self, runs: Vec<RunId>) -> Result<Vec<RunId>, Error> {
         Ok(runs)
+    }
+
+    /// Whether so many runs are not loaded yet.
+    fn holds_load(&self, _runs: usize) -> bool {
+        false
     }
 }
 
@@ -62,6 +68,9 @@ decorate! {
         }
 
         async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
+            while self.by.holds_load(runs.len()) {
+                pause(Duration::from_millis(1)).await;
+            }
             self.inner.load(runs).await
         }
 

@@ -25,7 +25,7 @@ impl Lease {
         Self { term, begun: Moment::now(), until }
     }
 
-    /// How long it is from one sign of life; none if there is nobody else.
+    /// How long a sign of life counts. None: there is nobody else.
     pub(crate) fn term(&self) -> Option<Duration> {
         self.term
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
+use super::message::Message;
 use super::{Lease, Parts, Settings, Worker};
 use crate::client::{Client, Inner};
 use crate::clock::{Clock, SystemClock, pause, within};
@@ -188,6 +189,72 @@ async fn a_run_is_read_back_when_what_it_sent_is_in_the_store_and_not_before() {
     assert_eq!(run.result().within(Duration::from_secs(20)).await.unwrap(), 21);
     assert_eq!(run.history().await.unwrap().events().len(), 2);
     RETURNS.store(true, Ordering::SeqCst);
+    worker.shut_down(Duration::from_secs(5)).await;
+}
+
+static TURNS: AtomicU32 = AtomicU32::new(0);
+static LAST_RETURNS: AtomicBool = AtomicBool::new(false);
+
+#[workflow]
+async fn its_second_turn_does_not_return() -> Result<u32> {
+    let number = count(1).await?;
+    TURNS.fetch_add(1, Ordering::SeqCst);
+    while !LAST_RETURNS.load(Ordering::SeqCst) {
+        std::hint::spin_loop();
+    }
+    Ok(number)
+}
+
+/// Loads no two runs together as long as it is shut.
+struct ReadBack {
+    shut: Arc<AtomicBool>,
+}
+
+impl Disturbance for ReadBack {
+    fn before_commit(&self, _number: u64) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn after_commit(&self, _number: u64) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn holds_load(&self, runs: usize) -> bool {
+        runs > 1 && self.shut.load(Ordering::SeqCst)
+    }
+}
+
+#[workflow]
+async fn sleeps_for_long() -> Result<()> {
+    workflow::sleep(Duration::from_secs(600)).await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_while_a_lane_is_read_back_takes_no_turn_again() {
+    let turn_limit = Duration::from_millis(300);
+    let settings = Settings { turn_limit, park_after: Duration::from_secs(60), ..settings(1) };
+    let shut = Arc::new(AtomicBool::new(true));
+    let read_back = ReadBack { shut: Arc::clone(&shut) };
+    let store = Disturbed::around(Arc::new(MemoryStore::default()), read_back);
+    let (client, worker) = start_on(store, settings).await;
+    client.start(sleeps_for_long()).await.unwrap();
+    let run = client.start(its_second_turn_does_not_return()).await.unwrap();
+    until(|| TURNS.load(Ordering::SeqCst) == 1).await;
+    let number = client.inner.store.find(run.id()).await.unwrap().unwrap().run;
+    assert!(worker.shared.threads[0].push(Message::Owned(vec![number])).is_ok());
+    let lane = Arc::clone(&worker.shared.lanes[0]);
+    until(|| lane.state().generation == 1).await;
+    pause(turn_limit).await;
+    shut.store(false, Ordering::SeqCst);
+    let blocked = async {
+        while run.status().await.unwrap() != crate::Status::Blocked {
+            tokio::task::yield_now().await;
+        }
+    };
+    within(Duration::from_secs(20), blocked).await.expect("it was not set aside");
+    assert_eq!(TURNS.load(Ordering::SeqCst), 1, "the turn was taken again");
+    LAST_RETURNS.store(true, Ordering::SeqCst);
     worker.shut_down(Duration::from_secs(5)).await;
 }
 

@@ -62,6 +62,9 @@ pub(super) struct WorkflowThread {
     pub(super) generation: u64,
     /// It came back from a turn and was not the lane's thread any more.
     replaced: bool,
+    /// The runs of the thread before this one come back: what is not in memory
+    /// is not missing.
+    reading_back: bool,
     /// By workflow.
     pub(super) identities: BTreeMap<&'static str, Arc<Identity>>,
 }
@@ -100,6 +103,7 @@ impl WorkflowThread {
             draining: false,
             generation: 0,
             replaced: false,
+            reading_back: false,
             unsent: 0,
             held_back: None,
             identities: BTreeMap::new(),
@@ -109,6 +113,7 @@ impl WorkflowThread {
     /// In the place of a thread that does not return.
     pub(super) fn replacing(mut self, generation: u64) -> Self {
         self.generation = generation;
+        self.reading_back = true;
         let draining = self.lane().state().draining;
         self.draining = draining;
         self
@@ -241,7 +246,12 @@ impl WorkflowThread {
             Message::Damaged(run, damage) => self.damaged(run, damage),
             Message::ReadBack(stored) => self.read_back(&stored),
             Message::Stuck(stored) => self.stuck(&stored),
-            Message::AllReadBack => self.stop_unknown(),
+            Message::AllReadBack => {
+                self.reading_back = false;
+                self.stop_unknown();
+            }
+            // The next search finds what is missing then.
+            Message::Owned(_) if self.reading_back => {}
             Message::Owned(runs) => {
                 let missing = runs.into_iter().filter(|run| !self.held.contains_key(run));
                 missing.for_each(|run| self.reload(run));

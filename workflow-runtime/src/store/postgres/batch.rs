@@ -14,63 +14,35 @@ type Text<'a> = Cow<'a, str>;
 
 const TEXT: &str = include_str!("../../../sql/commit/batch.postgres.sql");
 
-/// What only some batches need: parts of the statement.
-#[derive(Clone, Copy, Default)]
-struct Shape {
-    /// Items with more than one row.
-    others: bool,
-    /// Runs that fail, are cancelled or die.
-    failures: bool,
-    /// More than starts, events and ends.
-    rest: bool,
-    /// A row may be in the way of another.
-    careful: bool,
-}
+/// What only some batches need: parts of the statement, by their bits.
+const PARTS: [(&str, usize); 4] =
+    [("others", OTHERS), ("failures", FAILURES), ("rest", REST), ("careful", CAREFUL)];
+/// Items with more than one row.
+const OTHERS: usize = 1;
+/// Runs that fail, are cancelled or die.
+const FAILURES: usize = 2;
+/// More than starts, events and ends.
+const REST: usize = 4;
+/// A row may be in the way of another.
+const CAREFUL: usize = 8;
 
-/// The statement of each shape.
-static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| Shape::all().map(Shape::text).collect());
+/// The statement with each choice of parts.
+static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| (0..1 << PARTS.len()).map(text).collect());
 
-impl Shape {
-    fn all() -> impl Iterator<Item = Self> {
-        (0..16).map(|n| Self {
-            others: n & 1 > 0,
-            failures: n & 2 > 0,
-            rest: n & 4 > 0,
-            careful: n & 8 > 0,
-        })
-    }
-
-    fn number(self) -> usize {
-        let Self { others, failures, rest, careful } = self;
-        [(others, 1), (failures, 2), (rest, 4), (careful, 8)]
-            .into_iter()
-            .filter_map(|(has, bit)| has.then_some(bit))
-            .sum()
-    }
-
-    fn has(self, part: &str) -> bool {
-        match part {
-            "others" => self.others,
-            "failures" => self.failures,
-            "rest" => self.rest,
-            _ => self.careful,
+/// Without the parts that are not chosen, its parameters numbered without gaps.
+fn text(parts: usize) -> String {
+    let has = |name: &str| PARTS.iter().any(|(part, bit)| *part == name && parts & bit > 0);
+    let mut within = vec![true];
+    let lines = TEXT.lines().filter(|line| {
+        let line = line.trim_start();
+        if let Some(name) = line.strip_prefix("--{") {
+            within.push(within.ends_with(&[true]) && has(name));
+        } else if line == "--}" {
+            within.pop();
         }
-    }
-
-    /// Without the parts that it has not, its parameters numbered without gaps.
-    fn text(self) -> String {
-        let mut within = vec![true];
-        let lines = TEXT.lines().filter(|line| {
-            let part = line.trim_start();
-            if let Some(name) = part.strip_prefix("--{") {
-                within.push(within.ends_with(&[true]) && self.has(name));
-            } else if part.starts_with("--}") {
-                within.pop();
-            }
-            within.ends_with(&[true]) && !part.starts_with("--")
-        });
-        renumbered(&lines.collect::<Vec<_>>().join("\n"))
-    }
+        within.ends_with(&[true]) && !line.starts_with("--")
+    });
+    renumbered(&lines.collect::<Vec<_>>().join("\n"))
 }
 
 #[cfg(test)]
@@ -174,7 +146,8 @@ pub(super) struct Batch<'a> {
     unblocked: Unblocked<'a>,
     aside: Aside<'a>,
     moved: Moved<'a>,
-    shape: Shape,
+    /// The parts of the statement that it needs.
+    parts: usize,
 }
 
 /// Which items went in, by their runs.
@@ -203,16 +176,16 @@ impl<'a> Batch<'a> {
         let mut sorted: Vec<&Item> = items.iter().collect();
         let id = |item: &'a Item| item.start.as_ref().map(|start| &*start.id);
         sorted.sort_unstable_by(|one, other| (id(one), one.run).cmp(&(id(other), other.run)));
-        let mut batch = Self::default();
-        batch.shape.careful = careful;
+        let mut batch = Self { parts: if careful { CAREFUL } else { 0 }, ..Self::default() };
         for item in sorted {
-            batch.shape.failures |=
-                item.end.as_ref().is_some_and(|end| end.how != Ended::Completed);
+            if item.end.as_ref().is_some_and(|end| end.how != Ended::Completed) {
+                batch.parts |= FAILURES;
+            }
             match (&item.start, item.events.split_first()) {
                 (Some(_), _) => batch.start(item),
                 (None, Some((first, others))) => batch.events(item, first, others),
                 (None, None) => {
-                    batch.shape.rest = true;
+                    batch.parts |= REST;
                     batch.rest.run.push(item.run.0);
                     batch.beside(item);
                 }
@@ -242,7 +215,7 @@ impl<'a> Batch<'a> {
             (false, None) => 0,
         });
         if item.block.is_some() {
-            self.shape.rest = true;
+            self.parts |= REST;
             self.set_aside(item);
         }
     }
@@ -261,7 +234,9 @@ impl<'a> Batch<'a> {
         columns.last.push(ends && others.is_empty());
         columns.ends.push(ends);
         columns.obeys.push(item.obeys);
-        self.shape.others |= !others.is_empty();
+        if !others.is_empty() {
+            self.parts |= OTHERS;
+        }
         for (n, event) in others.iter().enumerate() {
             let columns = &mut self.others;
             columns.run.push(run);
@@ -300,7 +275,9 @@ impl<'a> Batch<'a> {
         if item.unblock {
             self.unblocked.run.push(run);
         }
-        self.shape.rest |= !item.settled.is_empty() || item.obeys > 0 || item.unblock;
+        if !item.settled.is_empty() || item.obeys > 0 || item.unblock {
+            self.parts |= REST;
+        }
         if item.end.is_some() {
             return;
         }
@@ -312,7 +289,7 @@ impl<'a> Batch<'a> {
             columns.error.push(clean(&record.error));
             columns.retry_at.push(record.retry_at.as_millis());
             columns.detail.push(record.detail.as_deref().map(clean));
-            self.shape.rest = true;
+            self.parts |= REST;
         }
         self.set_aside(item);
         let leaves = item.park.or(item.block.as_ref().map(|_| crate::clock::Timestamp::NEVER));
@@ -324,13 +301,13 @@ impl<'a> Batch<'a> {
             columns.parks.push(item.park.is_some());
             columns.clears.push(item.progress);
             columns.obeys.push(item.obeys);
-            self.shape.rest = true;
+            self.parts |= REST;
         }
     }
 
     fn set_aside(&mut self, item: &'a Item) {
         if let Some(block) = &item.block {
-            self.shape.rest = true;
+            self.parts |= REST;
             let columns = &mut self.aside;
             columns.run.push(item.run.0);
             columns.build.push(&block.build);
@@ -345,13 +322,13 @@ impl<'a> Batch<'a> {
         writer: WriterId,
         lane: i16,
     ) -> Query<'static, Postgres, PgArguments> {
-        let text: &'static str = TEXTS[self.shape.number()].as_str();
+        let text: &'static str = &TEXTS[self.parts];
         let query = sqlx::query(text).bind(writer.0).bind(lane);
         let mut query = self.firsts.bind(self.ends.bind(self.starts.bind(query)));
-        if self.shape.others {
+        if self.parts & OTHERS > 0 {
             query = self.others.bind(query);
         }
-        if !self.shape.rest {
+        if self.parts & REST == 0 {
             return query;
         }
         let query = self.attempts.bind(self.settled.bind(self.rest.bind(query)));
@@ -370,8 +347,11 @@ impl Applied {
             started: row.try_get("started")?,
             placed: row.try_get("placed")?,
             ended: row.try_get("ended")?,
-            // Only if there are such items.
-            rest: row.try_get("rest").unwrap_or_default(),
+            rest: match row.try_get("rest") {
+                // There are no such items.
+                Err(sqlx::Error::ColumnNotFound(_)) => Vec::new(),
+                rest => rest?,
+            },
         })
     }
 

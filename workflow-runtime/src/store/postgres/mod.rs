@@ -141,7 +141,7 @@ impl Inner {
 
 impl Inner {
     /// A worker's lanes stay, fenced, as long as its row; a client has none.
-    async fn leave(&self) {
+    async fn remove_lanes(&self) {
         let writers: Vec<i64> = match self.worker {
             true => Vec::new(),
             false => lock(&self.writers).iter().map(|writer| writer.0).collect(),
@@ -342,7 +342,7 @@ impl Store for PostgresStore {
 
     async fn close(&self) {
         self.0.lanes.close().await;
-        self.0.leave().await;
+        self.0.remove_lanes().await;
         self.0.io.close().await;
     }
 }

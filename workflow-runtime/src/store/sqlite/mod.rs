@@ -176,6 +176,7 @@ impl Inner {
         let connection = open::writer(&self.options)?;
         // The versions of two connections cannot be compared.
         writer.version = None;
+        writer.places = Places::default();
         if writer.unsettled {
             match open::settle(&connection) {
                 Ok(true) => writer.unsettled = false,

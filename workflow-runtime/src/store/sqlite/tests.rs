@@ -42,13 +42,28 @@ async fn open(folder: &tempfile::TempDir) -> (SqliteStore, Connection) {
     (store, Connection::open(path).unwrap())
 }
 
+/// Rows of that name are refused from now on.
+fn forbid_dancing(beside: &Connection) {
+    let trigger = "create trigger no_dancing before insert on history when new.name = 'dance' \
+                   begin select raise(abort, 'no dancing'); end";
+    beside.execute_batch(trigger).unwrap();
+}
+
+/// As another process does.
+async fn terminate(folder: &tempfile::TempDir, run: i64) {
+    let path = folder.path().join("test.db");
+    let options = SqliteOptions { path, full: true, owner: false };
+    let other = SqliteStore::open(options).await.unwrap();
+    let (kind, by, at) = (CommandKind::Terminate, "somebody".into(), Timestamp::from_millis(2));
+    let command = Command { number: 0, kind, by, reason: None, at };
+    other.command(RunId(run), command).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_constraint_of_the_database_refuses_its_item_alone() {
     let folder = tempfile::tempdir().unwrap();
     let (store, beside) = open(&folder).await;
-    let trigger = "create trigger no_dancing before insert on history when new.name = 'dance' \
-                   begin select raise(abort, 'no dancing'); end";
-    beside.execute_batch(trigger).unwrap();
+    forbid_dancing(&beside);
     store.commit(&(1..=20).map(start).collect::<Vec<_>>()).await.unwrap();
     let items: Vec<_> =
         (1..=20).map(|run| row(run, if run % 9 == 4 { "dance" } else { "walk" })).collect();
@@ -143,23 +158,27 @@ async fn a_run_that_another_process_ended_takes_no_rows() {
     let folder = tempfile::tempdir().unwrap();
     let (store, _) = open(&folder).await;
     store.commit(&[start(1), start(2)]).await.unwrap();
-    let path = folder.path().join("test.db");
-    let options = SqliteOptions { path, full: true, owner: false };
-    let other = SqliteStore::open(options).await.unwrap();
-    let (kind, by, at) = (CommandKind::Terminate, "somebody".into(), Timestamp::from_millis(2));
-    let command = Command { number: 0, kind, by, reason: None, at };
-    other.command(RunId(1), command).await.unwrap();
+    terminate(&folder, 1).await;
     let answers = store.commit(&[row(1, "walk"), row(2, "walk")]).await.unwrap();
     assert_eq!(answers, [Answer::Conflict, Answer::Committed]);
+}
+
+#[tokio::test]
+async fn a_connection_that_is_opened_anew_knows_nothing_of_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, _) = open(&folder).await;
+    store.commit(&[start(1)]).await.unwrap();
+    // As after a fault: what it counted, the next one does not count on.
+    drop(lock(&store.0.writer).connection.take());
+    terminate(&folder, 1).await;
+    assert_eq!(store.commit(&[row(1, "walk")]).await.unwrap(), [Answer::Conflict]);
 }
 
 #[tokio::test]
 async fn a_place_that_was_rolled_back_is_not_remembered() {
     let folder = tempfile::tempdir().unwrap();
     let (store, beside) = open(&folder).await;
-    let trigger = "create trigger no_dancing before insert on history when new.name = 'dance' \
-                   begin select raise(abort, 'no dancing'); end";
-    beside.execute_batch(trigger).unwrap();
+    forbid_dancing(&beside);
     let mut second = row(1, "walk");
     second.events[0].seq = 2;
     let answers = store.commit(&[start(1), row(1, "dance"), second]).await.unwrap();

@@ -43,7 +43,7 @@ pub(crate) async fn interrupted(steps: u32) -> Result<u32> {
     last(steps).await
 }
 
-const STEPS: u32 = 1_000;
+pub(crate) const STEPS: u32 = 1_000;
 pub(crate) const RUNS: u32 = 5_000;
 
 pub(crate) async fn reached(count: u32) {

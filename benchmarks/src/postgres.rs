@@ -1,23 +1,19 @@
 //! The workloads on Postgres, beside its bare protocol limit: two connections
 //! that take whatever is queued and commit it with one statement each.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, mpsc};
 use tokio_postgres::{Client, NoTls};
-use workflow_runtime::{Builder, Failure, Result, Runtime};
+use workflow_runtime::{Builder, Result, Runtime};
 use workflow_test_postgres::{Cluster, Settings};
 
-use crate::killed::{FIRST_LIFE, REACHED, RUNS, interrupted, reached};
 use crate::limit::{MAX_BATCH, Request, Write, drive, wall};
 use crate::options::Options;
-use crate::ours::{self, blocking, fail, median, now, pause};
+use crate::ours::{self, blocking, fail, median, pause};
 use crate::table::{Aim, Row};
-use crate::{Figure, Workload};
+use crate::{Figure, Workload, sleepers, taken_over};
 
 const TABLES: &str = "drop schema if exists lim cascade; create schema lim;
 create table lim.wf(id text primary key, name text not null, status int not null, input text, \
@@ -39,7 +35,7 @@ const PLANNER: &str =
 
 type Bare<T> = std::result::Result<T, tokio_postgres::Error>;
 
-async fn connect(url: &str) -> Client {
+pub(crate) async fn connect(url: &str) -> Client {
     match tokio_postgres::connect(url, NoTls).await {
         Ok((client, connection)) => {
             tokio::spawn(async move {
@@ -110,7 +106,7 @@ fn limit(workload: Workload, url: &str, time: Duration, gap: Duration) -> f64 {
     })
 }
 
-fn new_schema() -> String {
+pub(crate) fn new_schema() -> String {
     format!("b{}", uuid::Uuid::new_v4().simple())
 }
 
@@ -196,7 +192,11 @@ pub(crate) fn measure(options: &Options) -> std::io::Result<()> {
         cost(url);
     }
     if options.wants("W4") {
-        resume(url, options)?;
+        taken_over::measure(url, options)?;
+    }
+    if options.wants("W5") {
+        let schema = (options.finished > 0).then(|| filled(url, options.finished));
+        sleepers::on_postgres(url, options, schema)?;
     }
     Ok(())
 }
@@ -227,96 +227,4 @@ async fn spent(url: &str) -> Result<[f64; 2]> {
                 (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 from pg_stat_database";
     let row = connect(url).await.query_one(text, &[]).await?;
     Ok([row.get(0), row.get(1)])
-}
-
-/// `postgres-victim <url> <schema>`: prepares runs and waits to be killed.
-pub(crate) fn victim(args: &[String]) -> std::io::Result<()> {
-    let [url, schema] = args else { fail("postgres-victim <url> <schema>") };
-    FIRST_LIFE.store(true, Ordering::SeqCst);
-    blocking(async {
-        let runtime = Runtime::builder(url).schema(schema).lease(LEASE).build().await?;
-        let starts = (0..RUNS).map(|_| runtime.start(interrupted(1)));
-        for start in futures::future::join_all(starts).await {
-            start?;
-        }
-        reached(RUNS).await;
-        println!("ready");
-        std::future::pending::<Result<()>>().await
-    });
-    Ok(())
-}
-
-const LEASE: Duration = Duration::from_secs(1);
-
-fn first_life(url: &str, schema: &str) -> std::io::Result<Child> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["postgres-victim", url, schema])
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let output = child.stdout.take().unwrap_or_else(|| fail("no output"));
-    match BufReader::new(output).lines().next() {
-        Some(Ok(line)) if line == "ready" => Ok(child),
-        other => fail(&format!("the first life said {other:?}")),
-    }
-}
-
-/// Milliseconds from the takeover of 5,000 interrupted runs until all have
-/// ended; and from the end of their worker until the takeover.
-fn resumed(url: &str) -> std::io::Result<(f64, f64)> {
-    let schema = new_schema();
-    let mut child = first_life(url, &schema)?;
-    let before = REACHED.load(Ordering::SeqCst);
-    Ok(blocking(async {
-        let runtime = Runtime::builder(url).schema(&schema).lease(LEASE).build().await?;
-        child.kill()?;
-        child.wait()?;
-        let killed = now();
-        let client = connect(url).await;
-        let count = async |what: &str| {
-            let text = format!("select count(*) from {schema}.active{what}");
-            Ok::<i64, Failure>(client.query_one(&text, &[]).await?.get(0))
-        };
-        let held = " join workers on writer = owner where not live";
-        client.batch_execute(&format!("set search_path to {schema}")).await?;
-        while count(" where owner is null").await? == 0 && count(held).await? == 0 {
-            pause(Duration::from_millis(1)).await;
-        }
-        let (taken, waited) = (now(), killed.elapsed());
-        while count("").await? > 0 {
-            pause(Duration::from_millis(2)).await;
-        }
-        let ended = taken.elapsed();
-        if REACHED.load(Ordering::SeqCst) - before < RUNS {
-            fail("a run ended without its last step");
-        }
-        runtime.shutdown().await?;
-        Ok((ended.as_secs_f64() * 1e3, waited.as_secs_f64() * 1e3))
-    }))
-}
-
-fn resume(url: &str, options: &Options) -> std::io::Result<()> {
-    let (mut ended, mut waited) = (Vec::new(), Vec::new());
-    for round in 0..options.rounds {
-        eprintln!("W4 postgres round {}", round + 1);
-        let (end, wait) = resumed(url)?;
-        ended.push(end);
-        waited.push(wait);
-    }
-    Row {
-        name: "W4 resume",
-        sync: "PG",
-        unit: "ms",
-        limit: None,
-        ours: median(&mut ended),
-        empty: None,
-        aim: Some(Aim::AtMost(1_000.0)),
-        note: format!(
-            "from the takeover until {RUNS} runs have ended; it came {:.0} ms after the kill, with a \
-             lease of {} ms",
-            median(&mut waited),
-            LEASE.as_millis()
-        ),
-    }
-    .print();
-    Ok(())
 }

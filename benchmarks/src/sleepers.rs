@@ -10,6 +10,7 @@ use workflow_runtime::{Failure, Result, Runtime, Timestamp, workflow};
 
 use crate::options::Options;
 use crate::ours::{blocking, fail, now, pause, url};
+use crate::postgres::{connect, new_schema};
 use crate::prefill;
 use crate::table::{Aim, Row};
 
@@ -34,17 +35,65 @@ struct Slept {
     woken_ms: f64,
 }
 
+/// Where they sleep.
+enum Bed {
+    File(Connection),
+    Server(tokio_postgres::Client),
+}
+
+impl Bed {
+    async fn open(url: &str, schema: &str) -> Result<Self> {
+        if let Some(path) = url.strip_prefix("sqlite://") {
+            return Ok(Self::File(Connection::open(path)?));
+        }
+        let client = connect(url).await;
+        client.batch_execute(&format!("set search_path to {schema}")).await?;
+        Ok(Self::Server(client))
+    }
+
+    async fn rows(&self, query: &str) -> Result<i64> {
+        Ok(match self {
+            Self::File(file) => file.query_row(query, [], |row| row.get(0))?,
+            Self::Server(client) => client.query_one(query, &[]).await?.get(0),
+        })
+    }
+}
+
 pub(crate) fn measure(options: &Options, filled: Option<&Path>) -> std::io::Result<()> {
+    let on = |filled| {
+        let place = tempfile::tempdir_in(&options.folder)?;
+        let path = place.path().join("sleepers.db");
+        prefill::copy(filled, &path)?;
+        one(options, &url(&path), "")
+    };
+    let empty = if filled.is_some() { Some(on(None)?) } else { None };
+    report(options, "FULL", &on(filled)?, empty.as_ref());
+    Ok(())
+}
+
+/// `filled`: a schema with finished runs.
+pub(crate) fn on_postgres(
+    url: &str,
+    options: &Options,
+    filled: Option<String>,
+) -> std::io::Result<()> {
+    let slept = one(options, url, &new_schema())?;
+    match filled {
+        Some(schema) => report(options, "PG", &one(options, url, &schema)?, Some(&slept)),
+        None => report(options, "PG", &slept, None),
+    }
+    Ok(())
+}
+
+fn report(options: &Options, sync: &'static str, slept: &Slept, empty: Option<&Slept>) {
     let count = options.sleepers;
-    let empty = if filled.is_some() { Some(one(options, None)?) } else { None };
-    let slept = one(options, filled)?;
     Row {
         name: "W5 memory",
-        sync: "FULL",
+        sync,
         unit: "MB",
         limit: None,
         ours: slept.megabytes,
-        empty: empty.as_ref().map(|empty| empty.megabytes),
+        empty: empty.map(|empty| empty.megabytes),
         aim: Some(Aim::AtMost(40.0)),
         note: format!(
             "{count} sleeping runs over idle; all asleep {:.0} ms before they were due",
@@ -54,7 +103,7 @@ pub(crate) fn measure(options: &Options, filled: Option<&Path>) -> std::io::Resu
     .print();
     Row {
         name: "W5 wake",
-        sync: "FULL",
+        sync,
         unit: "ms",
         limit: None,
         ours: slept.woken_ms,
@@ -66,18 +115,13 @@ pub(crate) fn measure(options: &Options, filled: Option<&Path>) -> std::io::Resu
         ),
     }
     .print();
-    Ok(())
 }
 
-fn one(options: &Options, filled: Option<&Path>) -> std::io::Result<Slept> {
+fn one(options: &Options, url: &str, schema: &str) -> std::io::Result<Slept> {
     eprintln!("W5 {} sleepers", options.sleepers);
-    let place = tempfile::tempdir_in(&options.folder)?;
-    let path = place.path().join("sleepers.db");
-    prefill::copy(filled, &path)?;
     let (sleep, wake) = (options.sleep.as_millis(), options.wake.as_millis());
     let output = Command::new(std::env::current_exe()?)
-        .arg("sleepers")
-        .arg(&path)
+        .args(["sleepers", url, schema])
         .args([options.sleepers.to_string(), sleep.to_string(), wake.to_string()])
         .stderr(Stdio::inherit())
         .output()?;
@@ -89,21 +133,22 @@ fn one(options: &Options, filled: Option<&Path>) -> std::io::Result<Slept> {
     Ok(Slept { megabytes, early_ms, woken_ms })
 }
 
-/// `sleepers <file> <count> <sleep> <wake>`, times in milliseconds. Says the
-/// three figures.
+/// `sleepers <url> <schema> <count> <sleep> <wake>`, times in milliseconds; a
+/// file has no schema. Says the three figures.
 pub(crate) fn child(args: &[String]) -> std::io::Result<()> {
-    let [path, rest @ ..] = args else { fail("sleepers <file> ..") };
+    let [url, schema, rest @ ..] = args else { fail("sleepers <url> <schema> ..") };
     let numbers: Vec<i64> = rest.iter().filter_map(|text| text.parse().ok()).collect();
     let [count, sleep, wake] = numbers[..] else { fail("sleepers .. <count> <sleep> <wake>") };
-    let path = Path::new(path);
     blocking(async {
-        let runtime = Runtime::builder(url(path)).park_after(Duration::ZERO).build().await?;
-        let file = Connection::open(path)?;
+        let builder = Runtime::builder(url).park_after(Duration::ZERO);
+        let builder = if schema.is_empty() { builder } else { builder.schema(schema) };
+        let runtime = builder.build().await?;
+        let bed = Bed::open(url, schema).await?;
         pause(Duration::from_millis(300)).await;
         let idle = resident();
         let due = wall() + sleep;
         start(&runtime, count.unsigned_abs(), due).await?;
-        while rows(&file, ASLEEP)? != count {
+        while bed.rows(ASLEEP).await? != count {
             if wall() >= due {
                 fail("they were due before all were asleep: give a longer --sleep-ms");
             }
@@ -115,9 +160,13 @@ pub(crate) fn child(args: &[String]) -> std::io::Result<()> {
             pause(Duration::from_millis(1)).await;
         }
         let begun = now();
-        while rows(&file, OPEN)? > 0 {
+        loop {
+            let open = bed.rows(OPEN).await?;
+            if open == 0 {
+                break;
+            }
             if wall() > due + wake {
-                fail(&format!("{} still sleep {wake} ms after they were due", rows(&file, OPEN)?));
+                fail(&format!("{open} still sleep {wake} ms after they were due"));
             }
             pause(Duration::from_millis(10)).await;
         }
@@ -143,10 +192,6 @@ async fn start(runtime: &Runtime, count: u64, until: i64) -> Result<()> {
         starter.await??;
     }
     Ok(())
-}
-
-fn rows(file: &Connection, query: &str) -> Result<i64> {
-    Ok(file.query_row(query, [], |row| row.get(0))?)
 }
 
 /// Kilobytes in memory.

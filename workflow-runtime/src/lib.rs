@@ -95,7 +95,9 @@ pub mod docs;
 pub use call::{
     Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
 };
-pub use client::{Client, CommandOutcome, Commanding, Filter, Handle, Page, RunResult, Starting};
+pub use client::{
+    Client, CommandOutcome, Commanding, Filter, Handle, Health, Page, RunResult, Starting, Trouble,
+};
 pub use clock::Timestamp;
 pub use codec::Codec;
 pub use error::{BoxError, Cancelled, Error, ErrorKind, Failure, FailureKind, Result};

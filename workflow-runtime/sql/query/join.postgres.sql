@@ -11,3 +11,4 @@ lanes_gone as (
     delete from lanes using gone where lanes.writer = gone.writer
 )
 insert into workers (writer, host, process, build, started) values ($1, $2, $3, $4, $5)
+on conflict (writer) do nothing

@@ -13,12 +13,13 @@ use crate::clock::Clock;
 use crate::codec::{canonical, within};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, RunRecord};
-use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Starts, Store};
+use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Pulse, Starts, Store};
 use crate::text::cut;
 
 /// What every handle shares.
 pub(crate) struct Inner {
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) pulse: Arc<Pulse>,
     pub(crate) endings: Arc<Endings>,
     pub(crate) starts: Arc<dyn Starts>,
     pub(crate) numbers: Numbers,

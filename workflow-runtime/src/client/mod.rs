@@ -3,6 +3,7 @@
 
 mod command;
 mod handle;
+mod health;
 mod inner;
 mod list;
 mod outcome;
@@ -17,6 +18,7 @@ use std::task::{Context, Poll};
 pub use command::{CommandOutcome, Commanding};
 pub use handle::Handle;
 pub(crate) use handle::handle_of;
+pub use health::{Health, Trouble};
 pub(crate) use inner::Inner;
 pub use list::{Filter, Page};
 pub use outcome::RunResult;
@@ -76,6 +78,12 @@ impl fmt::Debug for Client {
 const DEAD_LETTERS: u32 = 1_000;
 
 impl Client {
+    /// How the database fares, as this process sees it.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health::new(self.inner.pulse.read(), None)
+    }
+
     /// Starts a run and gives its handle as soon as the start is durable.
     ///
     /// The same id, workflow and arguments name the same run: starting it again

@@ -16,7 +16,9 @@ use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, WorkflowDefinition, WriterId};
 use crate::registry::{Registry, check_state};
 use crate::state::State;
-use crate::store::{Counter, Endings, MemoryStore, Numbers, SealedStore, Store};
+use crate::store::{
+    Counter, Endings, MemoryStore, Numbers, Pulse, SealedStore, Store, WatchedStore,
+};
 use crate::worker::Settings;
 
 /// Configures a [`Runtime`].
@@ -30,6 +32,7 @@ pub struct Builder {
     durability: Durability,
     schema: String,
     lease: Duration,
+    pooled: bool,
     codec: Option<Arc<dyn Codec>>,
     #[cfg(feature = "testing")]
     crash: Option<crate::testing::CrashPoint>,
@@ -93,6 +96,7 @@ impl Builder {
             durability: Durability::Full,
             schema: SCHEMA.to_owned(),
             lease: LEASE,
+            pooled: false,
             codec: None,
             #[cfg(feature = "testing")]
             crash: None,
@@ -270,6 +274,16 @@ impl Builder {
         self
     }
 
+    /// The URL is of a pooler that gives each transaction another connection:
+    /// `PgBouncer` with `pool_mode=transaction`, for instance. Nothing is prepared
+    /// or set on a connection then, so that each commit takes four round trips
+    /// instead of one, and processes look for news instead of being told:
+    /// connect to the server itself where you can. Default: the server itself.
+    pub fn transaction_pooler(mut self) -> Self {
+        self.pooled = true;
+        self
+    }
+
     /// What users wrote – arguments, results, failures, heartbeats – passes this
     /// codec on its way to the database and back. Default: plain JSON, which
     /// people can read there. Clients of one database have the same codec.
@@ -299,11 +313,13 @@ impl Builder {
     pub async fn build(self) -> Result<Runtime, Error> {
         let registry = Registry::new(&self.workflows)?;
         check_state(&self.state)?;
-        let store = self.open(true).await?;
+        let pulse = Arc::<Pulse>::default();
+        let store = self.open(true, &pulse).await?;
         let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
         let (clock, store_clock) = clock_of(&*store);
         let life = Life::begin(Making {
             store: Arc::clone(&store),
+            pulse: Arc::clone(&pulse),
             clock: Arc::clone(&clock),
             store_clock,
             endings: Arc::clone(&endings),
@@ -318,6 +334,7 @@ impl Builder {
         let chance = Mutex::new(chance::stream());
         let inner = Inner {
             store,
+            pulse,
             endings,
             starts,
             numbers,
@@ -353,7 +370,8 @@ impl Builder {
     /// schema of a newer version. [`ErrorKind::Unavailable`]: the store did not
     /// answer.
     pub async fn connect(self) -> Result<Client, Error> {
-        let store = self.open(false).await?;
+        let pulse = Arc::<Pulse>::default();
+        let store = self.open(false, &pulse).await?;
         let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
         let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -362,6 +380,7 @@ impl Builder {
         let chance = Mutex::new(chance::stream());
         let inner = Inner {
             store,
+            pulse,
             endings,
             starts,
             numbers,
@@ -374,7 +393,7 @@ impl Builder {
         Ok(Client { inner: Arc::new(inner) })
     }
 
-    async fn open(&self, owner: bool) -> Result<Arc<dyn Store>, Error> {
+    async fn open(&self, owner: bool, pulse: &Arc<Pulse>) -> Result<Arc<dyn Store>, Error> {
         let store: Arc<dyn Store> = match Location::parse(&self.url)? {
             Location::Memory if owner => Arc::new(MemoryStore::default()),
             Location::Memory => {
@@ -393,12 +412,15 @@ impl Builder {
             #[cfg(feature = "postgres")]
             Location::Postgres => {
                 let (url, schema) = (self.url.clone(), self.schema.clone());
-                let options = crate::store::PostgresOptions { url, schema, worker: owner };
+                let (pooled, lease) = (self.pooled, self.lease);
+                let options =
+                    crate::store::PostgresOptions { url, schema, worker: owner, pooled, lease };
                 Arc::new(crate::store::PostgresStore::open(options).await?)
             }
             #[cfg(not(feature = "postgres"))]
             Location::Postgres => return Err(needs_feature("postgres")),
         };
+        let store = WatchedStore::around(store, Arc::clone(pulse));
         let store = match &self.codec {
             Some(codec) => SealedStore::around(store, Arc::clone(codec)),
             None => store,

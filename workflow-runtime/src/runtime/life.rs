@@ -16,13 +16,15 @@ use crate::model::WriterId;
 use crate::registry::Registry;
 use crate::state::State;
 use crate::store::{
-    Alive, Counter, Endings, Fleet, Member, NewRun, Of, Seen, Starts, Store, TakeOver, tell_ends,
+    Alive, Counter, Endings, Fleet, Member, NewRun, Of, Pulse, Seen, Starts, Store, TakeOver,
+    tell_ends,
 };
 use crate::worker::{Lease, Parts, Settings, Worker};
 
 /// What every life of a worker is made of.
 pub(super) struct Making {
     pub(super) store: Arc<dyn Store>,
+    pub(super) pulse: Arc<Pulse>,
     pub(super) clock: Arc<dyn Clock>,
     /// The same clock, where the store has one of its own.
     pub(super) store_clock: Option<Arc<StoreClock>>,
@@ -86,6 +88,11 @@ impl Life {
         self.0.writer()
     }
 
+    /// For how long nobody can take over from it. None: nobody could.
+    pub(super) fn lease(&self) -> Option<Duration> {
+        self.0.lease.left()
+    }
+
     /// Ends it in good order, once; what it held is free at once.
     pub(super) async fn end(&self) -> Result<(), Error> {
         self.0.end().await
@@ -144,6 +151,7 @@ impl Inner {
     /// A new life, as a new writer.
     async fn begin(&self) -> Result<(), Error> {
         let Making { store, clock, endings, registry, state, settings, .. } = &self.making;
+        self.making.pulse.begins_anew();
         let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
         let build = settings.build.to_string();
         let mut of = Of::All;
@@ -188,7 +196,9 @@ impl Inner {
     /// Shows that it lives. None: it was declared dead.
     async fn beat(&self, fleet: &dyn Fleet, writer: WriterId) -> Result<Option<Alive>, Error> {
         let before = Moment::now();
-        let Some(alive) = fleet.beat(writer).await? else { return Ok(None) };
+        let beat = fleet.beat(writer).await;
+        self.making.pulse.note(before, &beat);
+        let Some(alive) = beat? else { return Ok(None) };
         let lapsed = !self.lease.holds();
         // Counted from before it was asked: nobody else can count from earlier.
         self.lease.renew(before);
@@ -224,7 +234,7 @@ impl Inner {
             if is_between {
                 self.begin_anew().await;
             } else if let Err(error) = self.show(fleet, &mut others).await {
-                tracing::warn!("it cannot be shown that this worker lives: {error}");
+                tracing::debug!("it cannot be shown that this worker lives: {error}");
             }
         }
     }

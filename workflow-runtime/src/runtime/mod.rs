@@ -11,7 +11,7 @@ pub use builder::{Builder, Durability};
 use life::Life;
 
 use crate::call::{Call, Definer, Outcome, Workflow};
-use crate::client::{Client, ErrOf, HandleOf, OkOf, Starting};
+use crate::client::{Client, ErrOf, HandleOf, Health, OkOf, Starting};
 use crate::error::Error;
 
 /// Runs workflows on one database, and starts them.
@@ -90,6 +90,25 @@ impl Runtime {
         W::Return: Outcome,
     {
         self.client.handle(workflow, id)
+    }
+
+    /// How this runtime and its database fare. While the database does not
+    /// answer, workflows wait and none fails; what is asked of the runtime waits
+    /// or says [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
+    ///
+    /// ```
+    /// # use workflow_runtime::{Result, Runtime};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// let runtime = Runtime::builder("memory:").build().await?;
+    /// assert!(runtime.health().is_good());
+    /// # runtime.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health::new(self.client.inner.pulse.read(), self.life.lease())
     }
 
     /// Stops: takes no new runs, starts no new steps, gives running steps the

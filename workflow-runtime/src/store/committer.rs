@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
-use super::Store;
+use super::{Backoff, Store};
 use crate::clock::pause;
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 use crate::inbox::Inbox;
 use crate::model::{Answer, Item};
 
@@ -19,7 +19,7 @@ const MAX_ITEMS: usize = 2048;
 const MAX_WEIGHT: usize = 8 << 20;
 /// Waits between tries while the store does not answer.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// An item and where its answer goes.
 #[derive(Debug)]
@@ -86,29 +86,20 @@ impl<T> Committer<T> {
 
     /// Sends the same items until the store answers. None: stopped before.
     async fn commit(&self, items: &[Item]) -> Option<Vec<Answer>> {
-        let mut wait = FIRST_WAIT;
+        let mut backoff = None;
         loop {
             match self.store.commit(items).await {
-                Ok(answers) => {
-                    if wait > FIRST_WAIT {
-                        tracing::info!("the store answers again");
-                    }
-                    return Some(answers);
-                }
+                Ok(answers) => return Some(answers),
                 Err(_) if self.stop.load(Ordering::Acquire) => return None,
                 // Never again: this worker begins anew, or stops.
                 Err(error) if error.kind() == ErrorKind::Fenced => return None,
-                Err(error) => self.wait(&mut wait, &error, items.len()).await,
+                Err(_) => {
+                    let backoff =
+                        backoff.get_or_insert_with(|| Backoff::new(FIRST_WAIT, LONGEST_WAIT));
+                    pause(backoff.next()).await;
+                }
             }
         }
-    }
-
-    async fn wait(&self, wait: &mut Duration, error: &Error, items: usize) {
-        if *wait == FIRST_WAIT {
-            tracing::warn!(items, "the store does not answer, workflows wait: {error}");
-        }
-        pause(*wait).await;
-        *wait = (*wait * 2).min(LONGEST_WAIT);
     }
 }
 

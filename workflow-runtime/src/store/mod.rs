@@ -3,6 +3,7 @@
 //! A store keeps and compares; it decides nothing. No statement of it reads a
 //! clock or makes a random value.
 
+mod backoff;
 mod committer;
 #[cfg(test)]
 mod conformance;
@@ -17,10 +18,12 @@ mod numbers;
 mod postgres;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod prefix;
+mod pulse;
 mod sealed;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod starts;
+mod watched;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -29,6 +32,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub(crate) use backoff::Backoff;
 pub(crate) use committer::{Committer, Envelope, Reply};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use disturbed::{Disturbance, Disturbed};
@@ -42,10 +46,12 @@ pub(crate) use numbers::Numbers;
 pub(crate) use postgres::{PostgresOptions, PostgresStore, schema_script};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub(crate) use prefix::after_prefix;
+pub(crate) use pulse::{Pulse, Reading};
 pub(crate) use sealed::SealedStore;
 #[cfg(feature = "sqlite")]
 pub(crate) use sqlite::{SqliteOptions, SqliteStore};
 pub(crate) use starts::{Accepted, NewRun, Starts};
+pub(crate) use watched::WatchedStore;
 
 use crate::clock::Timestamp;
 use crate::error::{Error, Failure, FailureKind};

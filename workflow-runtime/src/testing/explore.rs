@@ -331,6 +331,7 @@ impl Inside {
     fn client(&self) -> Client {
         let inner = Inner {
             store: Arc::clone(&self.store),
+            pulse: Arc::default(),
             endings: Arc::clone(&self.endings),
             starts: Arc::clone(&self.world) as Arc<dyn Starts>,
             numbers: Numbers::new(Arc::clone(&self.store)),

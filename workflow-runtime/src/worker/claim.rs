@@ -69,17 +69,11 @@ impl Claimer {
     }
 
     pub(super) async fn run(mut self) {
-        let mut healthy = true;
         while !self.shared.stop.load(Ordering::Acquire) {
             let wait = match self.look().await {
-                Ok(wait) => {
-                    healthy = true;
-                    wait
-                }
+                Ok(wait) => wait,
                 Err(error) => {
-                    if std::mem::replace(&mut healthy, false) {
-                        tracing::warn!("open runs cannot be read, and wait: {error}");
-                    }
+                    tracing::debug!("open runs cannot be read, and wait: {error}");
                     RETRY
                 }
             };

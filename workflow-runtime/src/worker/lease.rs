@@ -39,11 +39,14 @@ impl Lease {
     }
 
     pub(crate) fn holds(&self) -> bool {
-        if self.term.is_none() {
-            return true;
-        }
-        let now = Moment::now().since(self.begun).as_millis();
-        now < u128::from(self.until.load(Ordering::Acquire))
+        self.left() != Some(Duration::ZERO)
+    }
+
+    /// For how long. None: there is nobody else.
+    pub(crate) fn left(&self) -> Option<Duration> {
+        self.term?;
+        let until = Duration::from_millis(self.until.load(Ordering::Acquire));
+        Some(until.saturating_sub(Moment::now().since(self.begun)))
     }
 }
 

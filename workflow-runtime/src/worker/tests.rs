@@ -99,6 +99,7 @@ async fn start_on(store: Arc<dyn Store>, settings: Settings) -> (Client, Worker)
     let chance = std::sync::Mutex::new(crate::chance::stream());
     let inner = Inner {
         store,
+        pulse: Arc::default(),
         endings,
         starts,
         numbers,

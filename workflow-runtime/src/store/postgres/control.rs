@@ -1,8 +1,8 @@
 //! What is done to runs from outside their history: claims, commands, ends by
 //! others, deletion.
 
-use sqlx::postgres::{PgConnection, PgPool};
-use sqlx::{Connection as _, Row as _};
+use sqlx::Row as _;
+use sqlx::postgres::PgConnection;
 
 use super::read;
 use super::{Claimant, shared};
@@ -24,9 +24,7 @@ macro_rules! shared_sql {
 
 type Done<T> = Result<T, sqlx::Error>;
 
-pub(super) async fn take_over(pool: PgPool, over: TakeOver) -> Done<()> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
+pub(super) async fn take_over(connection: &mut PgConnection, over: TakeOver) -> Done<()> {
     let (writer, now) = (over.writer.0, over.now.as_millis());
     let most = i32::try_from(over.max_claims).unwrap_or(i32::MAX);
     let from = match over.of {
@@ -36,23 +34,23 @@ pub(super) async fn take_over(pool: PgPool, over: TakeOver) -> Done<()> {
     };
     if let Some(from) = from {
         let bury = sqlx::query_scalar(sql!("bury")).bind(writer).bind(from).bind(most);
-        for run in bury.fetch_all(&mut *transaction).await? {
+        for run in bury.fetch_all(&mut *connection).await? {
             let end = dead(over.max_claims, over.now);
             // What is known of its attempts stays: it may be redriven.
-            close(&mut transaction, run, &end).await?;
+            close(connection, run, &end).await?;
             let letter = sqlx::query(shared_sql!("query/dead_letter")).bind(run).bind("run");
-            letter.bind(reason_of(&end)).bind(now).execute(&mut *transaction).await?;
+            letter.bind(reason_of(&end)).bind(now).execute(&mut *connection).await?;
         }
         let pause = i64::try_from(over.pause.as_millis()).unwrap_or(i64::MAX);
         let take_over =
             sqlx::query(sql!("take_over")).bind(writer).bind(from).bind(now).bind(pause);
-        take_over.bind(&over.build).execute(&mut *transaction).await?;
+        take_over.bind(&over.build).execute(&mut *connection).await?;
     }
     if !matches!(over.of, Of::Worker(_)) {
         let refused = sqlx::query(sql!("try_refused")).bind(&over.build).bind(now);
-        refused.execute(&mut *transaction).await?;
+        refused.execute(&mut *connection).await?;
     }
-    transaction.commit().await
+    Ok(())
 }
 
 /// Ends an open run from outside.
@@ -67,7 +65,7 @@ async fn close(connection: &mut PgConnection, run: i64, end: &End) -> Done<()> {
 }
 
 pub(super) async fn claim(
-    pool: PgPool,
+    connection: &mut PgConnection,
     writer: WriterId,
     now: Timestamp,
     limit: u32,
@@ -83,21 +81,34 @@ pub(super) async fn claim(
         .bind(int(claims.1))
         .bind(by.workflows.clone())
         .bind(&*by.build)
-        .fetch_all(&pool)
+        .fetch_all(connection)
         .await?;
     rows.iter().map(|row| row.try_get("run").map(RunId)).collect()
 }
 
-pub(super) async fn command(pool: PgPool, run: RunId, command: Command) -> Done<Commanded> {
-    let mut connection = pool.acquire().await?;
-    let mut transaction = connection.begin().await?;
+/// `again`: it was asked before, and the answer was lost.
+pub(super) async fn command(
+    connection: &mut PgConnection,
+    run: RunId,
+    command: Command,
+    again: bool,
+) -> Done<Commanded> {
     // First, as whoever ends the run does: numbers of commands follow each
     // other, and no end comes between.
     let held =
-        sqlx::query(sql!("lock_active")).bind(run.0).fetch_optional(&mut *transaction).await?;
+        sqlx::query(sql!("lock_active")).bind(run.0).fetch_optional(&mut *connection).await?;
     let owner = held.map(|row| row.try_get::<Option<i64>, _>("owner")).transpose()?.flatten();
-    let known = sqlx::query(sql!("lock_run")).bind(run.0).fetch_optional(&mut *transaction).await?;
+    let known = sqlx::query(sql!("lock_run")).bind(run.0).fetch_optional(&mut *connection).await?;
     let Some(known) = known else { return Ok(Commanded::Unknown) };
+    let clean = |text: &str| text.replace('\0', "\u{FFFD}");
+    let (by, reason) = (clean(&command.by), command.reason.as_deref().map(clean));
+    if again {
+        let is_asked = sqlx::query_scalar(sql!("is_asked")).bind(run.0).bind(command.kind.as_str());
+        let is_asked = is_asked.bind(&by).bind(&reason).bind(command.at.as_millis());
+        if is_asked.fetch_one(&mut *connection).await? {
+            return Ok(Commanded::Accepted);
+        }
+    }
     let known = Known {
         owned: owner.is_some(),
         status: known.try_get("status")?,
@@ -112,20 +123,18 @@ pub(super) async fn command(pool: PgPool, run: RunId, command: Command) -> Done<
         CommandKind::Retry | CommandKind::Redrive => false,
     };
     if command.kind == CommandKind::Terminate {
-        sqlx::query(sql!("obey")).bind(run.0).execute(&mut *transaction).await?;
+        sqlx::query(sql!("obey")).bind(run.0).execute(&mut *connection).await?;
     }
-    let clean = |text: &str| text.replace('\0', "\u{FFFD}");
     let number: i64 = sqlx::query_scalar(sql!("command"))
         .bind(run.0)
         .bind(command.kind.as_str())
-        .bind(clean(&command.by))
-        .bind(command.reason.as_deref().map(clean))
+        .bind(by)
+        .bind(reason)
         .bind(command.at.as_millis())
         .bind(!pending)
-        .fetch_one(&mut *transaction)
+        .fetch_one(&mut *connection)
         .await?;
-    act(&mut transaction, run.0, number, &command).await?;
-    transaction.commit().await?;
+    act(connection, run.0, number, &command).await?;
     Ok(Commanded::Accepted)
 }
 
@@ -175,8 +184,11 @@ async fn act(connection: &mut PgConnection, run: i64, number: i64, command: &Com
     Ok(())
 }
 
-pub(super) async fn open_commands(pool: PgPool, writer: i64) -> Done<Vec<(RunId, Command)>> {
-    let rows = sqlx::query(sql!("open_commands")).bind(writer).fetch_all(&pool).await?;
+pub(super) async fn open_commands(
+    connection: &mut PgConnection,
+    writer: i64,
+) -> Done<Vec<(RunId, Command)>> {
+    let rows = sqlx::query(sql!("open_commands")).bind(writer).fetch_all(connection).await?;
     let mut commands = Vec::with_capacity(rows.len());
     for row in rows {
         if let Some(command) = read::command(&row)? {
@@ -189,14 +201,18 @@ pub(super) async fn open_commands(pool: PgPool, writer: i64) -> Done<Vec<(RunId,
 /// Runs of one window of numbers.
 const WINDOW: i64 = 2_000;
 
-pub(super) async fn old(pool: PgPool, after: RunId, before: Timestamp) -> Done<Sweep> {
+pub(super) async fn old(
+    connection: &mut PgConnection,
+    after: RunId,
+    before: Timestamp,
+) -> Done<Sweep> {
     let window = sqlx::query_as(shared_sql!("query/window")).bind(after.0).bind(WINDOW);
-    let window: (Option<i64>, Option<i64>) = window.fetch_one(&pool).await?;
+    let window: (Option<i64>, Option<i64>) = window.fetch_one(&mut *connection).await?;
     let (Some(last), Some(accepted)) = window else { return Ok(Sweep::default()) };
     if accepted >= before.as_millis() {
         return Ok(Sweep { next: Some(RunId(last)), is_young: true, ..Sweep::default() });
     }
     let old = sqlx::query_scalar(shared_sql!("query/old")).bind(after.0).bind(last);
-    let runs = read::runs(old.bind(before.as_millis()).fetch_all(&pool).await?);
+    let runs = read::runs(old.bind(before.as_millis()).fetch_all(connection).await?);
     Ok(Sweep { runs, next: Some(RunId(last)), is_young: false })
 }

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::Row as _;
 
 use super::news::Kind;
-use super::{Claimant, Inner, open};
+use super::{Claimant, Inner, ask, open};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::model::WriterId;
@@ -22,11 +22,11 @@ impl Fleet for Inner {
         let Member { writer, build, workflows, host, process, at } = member;
         let joined = build.clone();
         self.io
-            .run(move |pool| async move {
+            .live(self.sign, ask!(c => {
                 let join =
                     sqlx::query(sql!("join")).bind(writer.0).bind(host).bind(i64::from(process));
-                join.bind(joined).bind(at.as_millis()).execute(&pool).await.map(drop)
-            })
+                join.bind(joined).bind(at.as_millis()).execute(c).await.map(drop)
+            }))
             .await?;
         self.claims_as(Claimant { build: build.into(), workflows: Some(workflows) });
         self.ensure(writer).await
@@ -34,48 +34,54 @@ impl Fleet for Inner {
 
     async fn beat(&self, writer: WriterId) -> Result<Option<Alive>, Error> {
         self.io
-            .run(move |pool| async move {
+            .live(self.sign, ask!(c => {
                 let beat = sqlx::query(sql!("beat")).bind(writer.0);
-                let row = beat.fetch_optional(&pool).await?;
+                let row = beat.fetch_optional(c).await?;
                 let alive = row.map(|row| {
                     let at = Timestamp::from_millis(row.try_get("at")?);
                     Ok(Alive { at, is_outdated: row.try_get::<i64, _>("version")? > open::known() })
                 });
                 alive.transpose()
-            })
+            }))
             .await
     }
 
     async fn others(&self, writer: WriterId) -> Result<Vec<Seen>, Error> {
         self.io
-            .run(move |pool| async move {
-                let rows = sqlx::query(sql!("others")).bind(writer.0).fetch_all(&pool).await?;
-                let seen = rows.iter().map(|row| {
-                    Ok(Seen {
-                        worker: WriterId(row.try_get("writer")?),
-                        beat: row.try_get("beat")?,
-                        live: row.try_get("live")?,
-                    })
-                });
-                seen.collect()
-            })
+            .live(
+                self.sign,
+                ask!(c => {
+                    let rows = sqlx::query(sql!("others")).bind(writer.0).fetch_all(c).await?;
+                    let seen = rows.iter().map(|row| {
+                        Ok(Seen {
+                            worker: WriterId(row.try_get("writer")?),
+                            beat: row.try_get("beat")?,
+                            live: row.try_get("live")?,
+                        })
+                    });
+                    seen.collect()
+                }),
+            )
             .await
     }
 
     async fn declare_dead(&self, seen: Seen) -> Result<(), Error> {
         self.io
-            .run(move |pool| async move {
+            .live(self.sign, ask!(c => {
                 let dead = sqlx::query(sql!("declare_dead")).bind(seen.worker.0).bind(seen.beat);
-                dead.execute(&pool).await.map(drop)
-            })
+                dead.execute(c).await.map(drop)
+            }))
             .await
     }
 
     async fn leave(&self, writer: WriterId) -> Result<(), Error> {
         self.io
-            .run(move |pool| async move {
-                sqlx::query(sql!("leave")).bind(writer.0).execute(&pool).await.map(drop)
-            })
+            .live(
+                self.sign,
+                ask!(c => {
+                    sqlx::query(sql!("leave")).bind(writer.0).execute(c).await.map(drop)
+                }),
+            )
             .await
     }
 

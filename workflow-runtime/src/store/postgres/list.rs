@@ -1,6 +1,6 @@
 //! Lists of runs and of dead letters, a page at a time.
 
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::read::time;
@@ -25,7 +25,10 @@ fn text(of: &RunQuery) -> String {
     RUNS.replace("{status}", STATUS.trim_end()).replace("{first}", first)
 }
 
-pub(super) async fn runs(pool: PgPool, of: RunQuery) -> Result<Vec<RunSummary>, sqlx::Error> {
+pub(super) async fn runs(
+    connection: &mut PgConnection,
+    of: RunQuery,
+) -> Result<Vec<RunSummary>, sqlx::Error> {
     let statuses: Vec<&str> = of.statuses.iter().map(|status| status.as_str()).collect();
     let meta = (!of.meta.is_empty()).then(|| serde_json::to_string(&of.meta).unwrap_or_default());
     let prefix = of.id_prefix.as_deref();
@@ -39,7 +42,7 @@ pub(super) async fn runs(pool: PgPool, of: RunQuery) -> Result<Vec<RunSummary>, 
         .bind((!statuses.is_empty()).then_some(statuses))
         .bind(meta)
         .bind(i64::from(of.limit))
-        .fetch_all(&pool)
+        .fetch_all(connection)
         .await?;
     rows.iter().map(summary).collect()
 }
@@ -60,7 +63,7 @@ fn summary(row: &PgRow) -> Result<RunSummary, sqlx::Error> {
 }
 
 pub(super) async fn dead_letters(
-    pool: PgPool,
+    connection: &mut PgConnection,
     after: Option<i64>,
     limit: u32,
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
@@ -76,5 +79,5 @@ pub(super) async fn dead_letters(
             at: time(row, "at")?,
         })
     };
-    query.fetch_all(&pool).await?.iter().map(letter).collect()
+    query.fetch_all(connection).await?.iter().map(letter).collect()
 }

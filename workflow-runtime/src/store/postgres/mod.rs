@@ -12,6 +12,7 @@ mod list;
 mod news;
 mod open;
 mod read;
+mod servers;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -19,6 +20,7 @@ mod write;
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,6 +36,7 @@ use crate::model::{
 };
 use io::Io;
 use news::{Kind, News};
+use servers::{Servers, Shape};
 use write::{LANES, Lanes};
 
 macro_rules! sql {
@@ -42,8 +45,21 @@ macro_rules! sql {
     };
 }
 
+/// What is asked of a connection, to be asked again if need be.
+macro_rules! ask {
+    ($connection:ident => $asked:expr) => {
+        move |$connection| Box::pin(async move { $asked })
+    };
+}
+use ask;
+
 /// How long the database has to answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for what may touch many rows.
+const BULK: Duration = Duration::from_secs(300);
+
+/// However short the lease is, so long a sign of life may take.
+const SHORTEST_SIGN: Duration = Duration::from_millis(500);
 
 /// A statement that both databases understand, with the parameters of this one.
 fn shared(text: &'static str) -> AssertSqlSafe<String> {
@@ -57,6 +73,21 @@ pub(crate) struct PostgresOptions {
     pub(crate) schema: String,
     /// Runs workflows; if not, it waits for their ends.
     pub(crate) worker: bool,
+    /// The URL is of a pooler that gives each transaction another connection.
+    pub(crate) pooled: bool,
+    /// A worker that does not show for so long that it lives is dead.
+    pub(crate) lease: Duration,
+}
+
+#[cfg(test)]
+impl PostgresOptions {
+    /// A worker's, in a schema that nobody has. None: there is no Postgres.
+    pub(crate) fn of_a_test() -> Option<Self> {
+        let url = workflow_test_postgres::url()?.to_owned();
+        let schema = format!("t{}", uuid::Uuid::new_v4().simple());
+        let lease = Duration::from_secs(15);
+        Some(Self { url, schema, worker: true, pooled: false, lease })
+    }
 }
 
 /// The SQL that makes a schema.
@@ -74,6 +105,8 @@ struct Inner {
     claimant: Mutex<Arc<Claimant>>,
     news: Arc<News>,
     worker: bool,
+    /// How long a sign of life may take: there are three in a lease.
+    sign: Duration,
     /// Writers whose lanes are there.
     writers: Mutex<BTreeSet<WriterId>>,
 }
@@ -94,19 +127,22 @@ impl PostgresStore {
     /// Connects, and brings the schema up to date.
     pub(crate) async fn open(options: PostgresOptions) -> Result<Self, Error> {
         open::check_schema(&options.schema)?;
-        let connect = open::options(&options.url, &options.schema)?;
-        let io = Io::start(connect.clone())?;
+        let servers = Servers::of(&options.url, &options.schema, options.pooled)?;
+        let servers = Arc::new(servers);
+        let io = Io::start(Arc::clone(&servers))?;
         let (news, schema) = (News::new(&options.schema), options.schema);
-        io.run(move |pool| open::migrate(pool, schema)).await??;
-        io.spawn(|pool| Arc::clone(&news).send(pool));
-        io.spawn(|pool| Arc::clone(&news).listen(pool));
+        io.reach().await?;
+        io.run(Shape::Bulk, ask!(c => open::migrate(c, schema).await)).await??;
+        io.spawn(|connections| Arc::clone(&news).send(connections));
+        io.spawn(|connections| Arc::clone(&news).listen(connections));
         let claimant = Claimant { build: Arc::default(), workflows: None };
         Ok(Self(Arc::new(Inner {
             io,
-            lanes: Lanes::new(connect),
+            lanes: Lanes::new(servers),
             claimant: Mutex::new(Arc::new(claimant)),
             news,
             worker: options.worker,
+            sign: (options.lease / 3).clamp(SHORTEST_SIGN, PATIENCE),
             writers: Mutex::default(),
         })))
     }
@@ -129,10 +165,13 @@ impl Inner {
         }
         let lanes: Vec<i16> = (-1..).take(LANES + 1).collect();
         self.io
-            .run(move |pool| async move {
-                let join = sqlx::query(sql!("join_lanes")).bind(writer.0).bind(lanes);
-                join.execute(&pool).await.map(drop)
-            })
+            .run(
+                Shape::Single,
+                ask!(c => {
+                    let join = sqlx::query(sql!("join_lanes")).bind(writer.0).bind(lanes);
+                    join.execute(c).await.map(drop)
+                }),
+            )
             .await?;
         lock(&self.writers).insert(writer);
         Ok(())
@@ -149,9 +188,12 @@ impl Inner {
         if writers.is_empty() {
             return;
         }
-        let left = self.io.run(move |pool| async move {
-            sqlx::query(sql!("leave_lanes")).bind(writers).execute(&pool).await.map(drop)
-        });
+        let left = self.io.run(
+            Shape::Single,
+            ask!(c => {
+                sqlx::query(sql!("leave_lanes")).bind(writers).execute(c).await.map(drop)
+            }),
+        );
         if let Err(error) = left.await {
             tracing::debug!("what a client leaves stays: {error}");
         }
@@ -189,15 +231,15 @@ impl Store for PostgresStore {
         };
         self.0
             .io
-            .run(move |pool| async move {
+            .run(Shape::Single, ask!(c => {
                 let reserve = sqlx::query_scalar(sql!("reserve")).bind(name).bind(i64::from(count));
-                reserve.fetch_one(&pool).await
-            })
+                reserve.fetch_one(c).await
+            }))
             .await
     }
 
     async fn take_over(&self, over: TakeOver) -> Result<(), Error> {
-        self.0.io.run(move |pool| control::take_over(pool, over)).await
+        self.0.io.run(Shape::Bulk, ask!(c => control::take_over(c, over).await)).await
     }
 
     async fn claim(
@@ -209,14 +251,23 @@ impl Store for PostgresStore {
     ) -> Result<Vec<RunId>, Error> {
         self.0.ensure(writer).await?;
         let (by, claims) = (self.0.claimant(), (*claims.start(), *claims.end()));
-        self.0.io.run(move |pool| control::claim(pool, writer, now, limit, claims, by)).await
+        self.0
+            .io
+            .run_once(
+                Shape::Single,
+                ask!(c => control::claim(c, writer, now, limit, claims, by).await),
+            )
+            .await
     }
 
     async fn suspected(&self, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
         let numbers = read::numbers(runs);
-        let suspected = self.0.io.run(move |pool| async move {
-            sqlx::query_scalar(sql!("suspected")).bind(numbers).fetch_all(&pool).await
-        });
+        let suspected = self.0.io.run(
+            Shape::Single,
+            ask!(c => {
+                sqlx::query_scalar(sql!("suspected")).bind(numbers).fetch_all(c).await
+            }),
+        );
         suspected.await.map(read::runs)
     }
 
@@ -224,23 +275,29 @@ impl Store for PostgresStore {
         let numbers = read::numbers(runs);
         self.0
             .io
-            .run(move |pool| async move {
-                sqlx::query(sql!("vindicate")).bind(numbers).execute(&pool).await.map(drop)
-            })
+            .run(
+                Shape::Single,
+                ask!(c => {
+                    sqlx::query(sql!("vindicate")).bind(numbers).execute(c).await.map(drop)
+                }),
+            )
             .await
     }
 
     async fn owned(&self, writer: WriterId) -> Result<Vec<RunId>, Error> {
-        let owned = self.0.io.run(move |pool| async move {
-            let text = shared(include_str!("../../../sql/query/owned.sql"));
-            sqlx::query_scalar(text).bind(writer.0).fetch_all(&pool).await
-        });
+        let owned = self.0.io.run(
+            Shape::Single,
+            ask!(c => {
+                let text = shared(include_str!("../../../sql/query/owned.sql"));
+                sqlx::query_scalar(text).bind(writer.0).fetch_all(c).await
+            }),
+        );
         owned.await.map(read::runs)
     }
 
     async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
         let numbers = read::numbers(runs);
-        self.0.io.run(move |pool| read::load(pool, numbers)).await
+        self.0.io.run(Shape::Moment, ask!(c => read::load(c, numbers).await)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
@@ -248,10 +305,13 @@ impl Store for PostgresStore {
         let due: Option<i64> = self
             .0
             .io
-            .run(move |pool| async move {
-                let due = sqlx::query_scalar(sql!("next_due")).bind(by.workflows.clone());
-                due.bind(by.build.to_string()).fetch_optional(&pool).await
-            })
+            .run(
+                Shape::Single,
+                ask!(c => {
+                    let due = sqlx::query_scalar(sql!("next_due")).bind(by.workflows.clone());
+                    due.bind(by.build.to_string()).fetch_optional(c).await
+                }),
+            )
             .await?;
         Ok(due.map(Timestamp::from_millis))
     }
@@ -259,10 +319,13 @@ impl Store for PostgresStore {
     async fn release(&self, writer: WriterId, now: Timestamp) -> Result<(), Error> {
         self.0
             .io
-            .run(move |pool| async move {
-                let release = sqlx::query(sql!("release")).bind(writer.0).bind(now.as_millis());
-                release.execute(&pool).await.map(drop)
-            })
+            .run(
+                Shape::Single,
+                ask!(c => {
+                    let release = sqlx::query(sql!("release")).bind(writer.0).bind(now.as_millis());
+                    release.execute(c).await.map(drop)
+                }),
+            )
             .await
     }
 
@@ -270,52 +333,68 @@ impl Store for PostgresStore {
         if id.contains('\0') {
             return Ok(None);
         }
-        let (id, text) = (id.to_owned(), shared(include_str!("../../../sql/query/find.sql")));
-        let found = self
-            .0
-            .io
-            .run(move |pool| async move { sqlx::query(text).bind(id).fetch_optional(&pool).await });
+        let id = id.to_owned();
+        let found = self.0.io.run(
+            Shape::Single,
+            ask!(c => {
+                let text = shared(include_str!("../../../sql/query/find.sql"));
+                sqlx::query(text).bind(id).fetch_optional(c).await
+            }),
+        );
         let record = found.await?.map(|row| read::record(&row));
         record.transpose().map_err(|error| corrupt(error.to_string()))
     }
 
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
-        let rows = self.0.io.run(move |pool| read::history(pool, run.0)).await?;
+        let rows = self.0.io.run(Shape::Single, ask!(c => read::history(c, run.0).await)).await?;
         rows.iter().map(|row| read::event(row).map_err(corrupt)).collect()
     }
 
     async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {
         let numbers = read::numbers(runs);
-        self.0.io.run(move |pool| read::ends(pool, numbers)).await
+        self.0.io.run(Shape::Single, ask!(c => read::ends(c, numbers).await)).await
     }
 
     async fn command(&self, run: RunId, command: Command) -> Result<Commanded, Error> {
-        self.0.io.run(move |pool| control::command(pool, run, command)).await
+        let asked = Arc::new(AtomicBool::new(false));
+        self.0
+            .io
+            .run(
+                Shape::Whole,
+                ask!(c => {
+                    let again = asked.swap(true, Ordering::AcqRel);
+                    control::command(c, run, command, again).await
+                }),
+            )
+            .await
     }
 
     async fn open_commands(&self, writer: WriterId) -> Result<Vec<(RunId, Command)>, Error> {
-        self.0.io.run(move |pool| control::open_commands(pool, writer.0)).await
+        self.0.io.run(Shape::Single, ask!(c => control::open_commands(c, writer.0).await)).await
     }
 
     async fn terminated(&self, run: RunId) -> Result<(), Error> {
         self.0
             .io
-            .run(move |pool| async move {
-                sqlx::query(sql!("terminated")).bind(run.0).execute(&pool).await.map(drop)
-            })
+            .run(
+                Shape::Single,
+                ask!(c => {
+                    sqlx::query(sql!("terminated")).bind(run.0).execute(c).await.map(drop)
+                }),
+            )
             .await
     }
 
     async fn list(&self, query: RunQuery) -> Result<Vec<RunSummary>, Error> {
-        self.0.io.run(move |pool| list::runs(pool, query)).await
+        self.0.io.run(Shape::Single, ask!(c => list::runs(c, query).await)).await
     }
 
     async fn dead_letters(&self, after: Option<i64>, limit: u32) -> Result<Vec<DeadLetter>, Error> {
-        self.0.io.run(move |pool| list::dead_letters(pool, after, limit)).await
+        self.0.io.run(Shape::Single, ask!(c => list::dead_letters(c, after, limit).await)).await
     }
 
     async fn old(&self, after: RunId, before: Timestamp) -> Result<Sweep, Error> {
-        self.0.io.run(move |pool| control::old(pool, after, before)).await
+        self.0.io.run(Shape::Single, ask!(c => control::old(c, after, before).await)).await
     }
 
     async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
@@ -323,9 +402,12 @@ impl Store for PostgresStore {
         let deleted: i64 = self
             .0
             .io
-            .run(move |pool| async move {
-                sqlx::query_scalar(sql!("delete")).bind(numbers).fetch_one(&pool).await
-            })
+            .run(
+                Shape::Single,
+                ask!(c => {
+                    sqlx::query_scalar(sql!("delete")).bind(numbers).fetch_one(c).await
+                }),
+            )
             .await?;
         Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
     }
@@ -343,6 +425,6 @@ impl Store for PostgresStore {
     async fn close(&self) {
         self.0.lanes.close().await;
         self.0.remove_lanes().await;
-        self.0.io.close().await;
+        self.0.io.close();
     }
 }

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use sqlx::postgres::{PgListener, PgPool};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 
+use super::io::Connections;
+use super::servers::Servers;
+use super::{PATIENCE, ask};
 use crate::clock::pause;
 
 /// So long after one announcement the next waits, and carries all between.
@@ -70,15 +73,22 @@ impl News {
     }
 
     /// Sends what is announced: the first at once, what follows together.
-    pub(super) async fn send(self: Arc<Self>, pool: PgPool) {
+    pub(super) async fn send(self: Arc<Self>, connections: Arc<Connections>) {
         loop {
             self.told.notified().await;
             for kind in Kind::ALL {
                 if self.ours[kind as usize].swap(false, Ordering::AcqRel) {
                     let payload = format!("{} {}", kind.name(), self.own);
-                    let notify = sqlx::query("select pg_notify($1, $2)").bind(&self.channel);
+                    let channel = self.channel.clone();
+                    let told = connections.live(
+                        RETRY,
+                        ask!(c => {
+                            let notify = sqlx::query("select pg_notify($1, $2)").bind(channel);
+                            notify.bind(payload).execute(c).await.map(drop)
+                        }),
+                    );
                     // Whoever is not told looks a little later.
-                    let _lost = notify.bind(payload).execute(&pool).await;
+                    let _lost = told.await;
                 }
             }
             pause(COALESCE).await;
@@ -86,25 +96,28 @@ impl News {
     }
 
     /// Listens to others.
-    pub(super) async fn listen(self: Arc<Self>, pool: PgPool) {
-        loop {
-            if let Err(error) = self.try_listen(&pool).await {
+    pub(super) async fn listen(self: Arc<Self>, connections: Arc<Connections>) {
+        while !connections.servers.are_pooled() {
+            if let Err(error) = self.try_listen(&connections.servers).await {
                 tracing::debug!("news of other workers do not come: {error}");
             }
+            // Something may have been missed.
+            Kind::ALL.into_iter().for_each(|kind| self.come(kind));
             pause(RETRY).await;
         }
     }
 
-    async fn try_listen(&self, pool: &PgPool) -> Result<(), sqlx::Error> {
-        let mut listener = PgListener::connect_with(pool).await?;
+    /// Until the connection is lost: the next may be to another server.
+    async fn try_listen(&self, servers: &Servers) -> Result<(), sqlx::Error> {
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(PATIENCE);
+        let pool = pool.connect_lazy_with(servers.last());
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
         listener.listen(&self.channel).await?;
-        loop {
-            match listener.try_recv().await? {
-                Some(news) => self.hear(news.payload()),
-                // The connection was lost: something may have been missed.
-                None => Kind::ALL.into_iter().for_each(|kind| self.come(kind)),
-            }
+        while let Some(news) = listener.try_recv().await? {
+            self.hear(news.payload());
         }
+        Ok(())
     }
 
     fn hear(&self, payload: &str) {

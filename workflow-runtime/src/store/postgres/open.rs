@@ -1,25 +1,12 @@
-//! Opening a database: its settings, its version, its schema.
+//! Opening a database: its version, its schema.
 
-use std::str::FromStr as _;
+use sqlx::postgres::PgConnection;
+use sqlx::{AssertSqlSafe, Executor as _};
 
-use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
-
-use super::fault::unavailable;
 use crate::error::{Error, ErrorKind};
 
 /// Each script brings the schema one version further.
 const MIGRATIONS: &[&str] = &[include_str!("../../../sql/migrations/0001_init.postgres.sql")];
-
-/// The planner is told what to do: a table that was empty when its statistics
-/// were made must not be read from end to end when it is full.
-const PLANNER: [(&str, &str); 5] = [
-    ("jit", "off"),
-    ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
-    ("plan_cache_mode", "force_generic_plan"),
-];
 
 /// A schema's name, as it can stand in a statement.
 pub(super) fn check_schema(name: &str) -> Result<(), Error> {
@@ -35,21 +22,6 @@ pub(super) fn check_schema(name: &str) -> Result<(), Error> {
     Err(Error::new(ErrorKind::Configuration, message))
 }
 
-pub(super) fn options(url: &str, schema: &str) -> Result<PgConnectOptions, Error> {
-    let parsed = PgConnectOptions::from_str(url).map_err(|error| {
-        // The text may hold a password.
-        Error::because(ErrorKind::Configuration, "the URL names no Postgres database", error)
-    })?;
-    let options = parsed
-        .application_name("workflow-runtime")
-        .statement_cache_capacity(200)
-        .options([("search_path", schema)])
-        .options(PLANNER)
-        .options([("statement_timeout", "30s"), ("lock_timeout", "20s")])
-        .options([("idle_in_transaction_session_timeout", "30s")]);
-    Ok(options.disable_statement_logging())
-}
-
 /// The version of the schema that this build makes.
 pub(super) fn known() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
@@ -59,12 +31,10 @@ pub(super) fn known() -> i64 {
 /// does it, the others wait and find it done. Killed in the middle, nothing is
 /// done.
 pub(super) async fn migrate(
-    pool: PgPool,
+    transaction: &mut PgConnection,
     schema: String,
 ) -> Result<Result<(), Error>, sqlx::Error> {
-    let mut connection = pool.acquire().await?;
     let known = known();
-    let mut transaction = connection.begin().await?;
     // Held by the transaction: it goes with the process.
     let lock = format!("select pg_advisory_xact_lock(hashtextextended('workflow:{schema}', 0))");
     transaction.execute(AssertSqlSafe(lock)).await?;
@@ -72,14 +42,13 @@ pub(super) async fn migrate(
                   relnamespace where nspname = $1 and relname = 'counters')";
     let exists: bool =
         sqlx::query_scalar(exists).bind(&schema).fetch_one(&mut *transaction).await?;
-    let found = if exists { version(&mut transaction).await? } else { 0 };
+    let found = if exists { version(transaction).await? } else { 0 };
     if found > known {
         return Ok(Err(newer(found, known)));
     }
     if found < known {
         transaction.execute(AssertSqlSafe(script(&schema, found))).await?;
     }
-    transaction.commit().await?;
     Ok(Ok(()))
 }
 
@@ -107,9 +76,4 @@ pub(crate) fn script(schema: &str, from: i64) -> String {
     let version = include_str!("../../../sql/migrations/version.postgres.sql");
     script.push_str(&version.replace("{version}", &known().to_string()));
     script
-}
-
-/// A connection of its own, for commits.
-pub(super) async fn connect(options: &PgConnectOptions) -> Result<PgConnection, Error> {
-    options.connect().await.map_err(unavailable)
 }

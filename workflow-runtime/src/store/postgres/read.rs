@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::postgres::{PgConnection, PgPool, PgRow};
+use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Decode, Postgres, Row as _, Type};
 
 use crate::clock::Timestamp;
@@ -64,14 +64,11 @@ async fn by_run(
     Ok(found)
 }
 
-pub(super) async fn load(pool: PgPool, runs: Vec<i64>) -> Read<Vec<(RunId, Loaded)>> {
-    // One transaction: the reads see one moment.
-    let mut moment = pool.begin_with("begin isolation level repeatable read, read only").await?;
-    let mut events = by_run(&mut moment, sql!("load_history"), &runs).await?;
-    let mut attempts = by_run(&mut moment, sql!("load_attempts"), &runs).await?;
-    let mut commands = by_run(&mut moment, sql!("load_commands"), &runs).await?;
-    let rows = sqlx::query(sql!("load_runs")).bind(runs).fetch_all(&mut *moment).await?;
-    moment.commit().await?;
+pub(super) async fn load(moment: &mut PgConnection, runs: Vec<i64>) -> Read<Vec<(RunId, Loaded)>> {
+    let mut events = by_run(moment, sql!("load_history"), &runs).await?;
+    let mut attempts = by_run(moment, sql!("load_attempts"), &runs).await?;
+    let mut commands = by_run(moment, sql!("load_commands"), &runs).await?;
+    let rows = sqlx::query(sql!("load_runs")).bind(runs).fetch_all(moment).await?;
     let mut loaded = Vec::with_capacity(rows.len());
     for row in rows {
         let run: i64 = get(&row, "id")?;
@@ -173,12 +170,12 @@ pub(super) fn command(row: &PgRow) -> Read<Option<Command>> {
     Ok(Some(Command { number: get(row, "id")?, kind, by, reason, at }))
 }
 
-pub(super) async fn history(pool: PgPool, run: i64) -> Read<Vec<PgRow>> {
-    sqlx::query(sql!("load_history")).bind(vec![run]).fetch_all(&pool).await
+pub(super) async fn history(connection: &mut PgConnection, run: i64) -> Read<Vec<PgRow>> {
+    sqlx::query(sql!("load_history")).bind(vec![run]).fetch_all(connection).await
 }
 
-pub(super) async fn ends(pool: PgPool, runs: Vec<i64>) -> Read<Vec<(RunId, End)>> {
-    let rows = sqlx::query(sql!("ends")).bind(runs).fetch_all(&pool).await?;
+pub(super) async fn ends(connection: &mut PgConnection, runs: Vec<i64>) -> Read<Vec<(RunId, End)>> {
+    let rows = sqlx::query(sql!("ends")).bind(runs).fetch_all(connection).await?;
     let mut ends = Vec::with_capacity(rows.len());
     for row in rows {
         if let Some(end) = end(&row)? {

@@ -10,9 +10,7 @@ use crate::model::{AttemptRecord, Block, CallId, Ended, EventKind, Start};
 use crate::store::{Member, Seen};
 
 async fn open() -> Option<PostgresStore> {
-    let url = workflow_test_postgres::url()?.to_owned();
-    let schema = format!("t{}", uuid::Uuid::new_v4().simple());
-    Some(PostgresStore::open(PostgresOptions { url, schema, worker: true }).await.unwrap())
+    Some(PostgresStore::open(PostgresOptions::of_a_test()?).await.unwrap())
 }
 
 const ME: WriterId = WriterId(1);
@@ -72,16 +70,18 @@ async fn every_query_can_be_prepared() {
     store
         .0
         .io
-        .run(|pool| async move {
-            let mut connection = pool.acquire().await?;
-            for (name, text) in texts {
-                if !only_sqlite.contains(&&*name) {
-                    let prepared = connection.prepare(AssertSqlSafe(text).into_sql_str()).await;
-                    assert!(prepared.is_ok(), "{name}: {prepared:?}");
+        .run(
+            Shape::Single,
+            ask!(connection => {
+                for (name, text) in texts {
+                    if !only_sqlite.contains(&&*name) {
+                        let prepared = connection.prepare(AssertSqlSafe(text).into_sql_str()).await;
+                        assert!(prepared.is_ok(), "{name}: {prepared:?}");
+                    }
                 }
-            }
-            Ok(())
-        })
+                Ok(())
+            }),
+        )
         .await
         .unwrap();
     store.close().await;
@@ -236,9 +236,12 @@ async fn of_a_worker_that_ended_long_ago_nothing_stays_and_it_writes_nothing() {
     fleet.join(member(5, day + 1)).await.unwrap();
     for table in ["workers", "lanes where lane = 0"] {
         let text = format!("select writer from {table} order by writer");
-        let ask = store.0.io.run(|pool| async move {
-            sqlx::query_scalar::<_, i64>(AssertSqlSafe(text)).fetch_all(&pool).await
-        });
+        let ask = store.0.io.run(
+            Shape::Single,
+            ask!(c => {
+                sqlx::query_scalar::<_, i64>(AssertSqlSafe(text)).fetch_all(c).await
+            }),
+        );
         assert_eq!(ask.await.unwrap(), [1, 3, 4, 5], "{table}");
     }
     let mut late = start(2);

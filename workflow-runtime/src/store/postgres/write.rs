@@ -1,12 +1,15 @@
 //! Commits batches, each on a connection of its own.
 
+use std::sync::Arc;
+
 use sqlx::Row as _;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::PgConnection;
 use tokio::sync::Mutex;
 
 use super::batch::{Applied, Batch, has};
-use super::fault::{is_in_the_way, of_an_item, unavailable};
-use super::{PATIENCE, open};
+use super::fault::{Fault, is_in_the_way, late, unavailable};
+use super::servers::{Link, Servers, Shape};
+use super::{PATIENCE, ask};
 use crate::clock::within;
 use crate::error::{Error, ErrorKind};
 use crate::model::{Answer, Event, Item, RunId, WriterId};
@@ -24,8 +27,8 @@ pub(super) const LANES: usize = 2;
 /// The connections that commit. They belong to whoever commits: its thread
 /// drives them.
 pub(super) struct Lanes {
-    options: PgConnectOptions,
-    lanes: [Mutex<Option<PgConnection>>; LANES],
+    servers: Arc<Servers>,
+    lanes: [Mutex<Option<Link>>; LANES],
 }
 
 /// What became of a batch.
@@ -36,8 +39,8 @@ enum Outcome {
 }
 
 impl Lanes {
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        Self { options, lanes: [const { Mutex::const_new(None) }; LANES] }
+    pub(super) fn new(servers: Arc<Servers>) -> Self {
+        Self { servers, lanes: [const { Mutex::const_new(None) }; LANES] }
     }
 
     /// Commits items of one writer; answers each.
@@ -69,23 +72,23 @@ impl Lanes {
             Some(free) => free,
             None => (0, self.lanes[0].lock().await),
         };
-        let mut connection = match lane.take() {
-            Some(connection) => connection,
-            None => open::connect(&self.options).await?,
-        };
         let number = i16::try_from(n).unwrap_or(i16::MAX);
-        let committed = within(PATIENCE, commit(&mut connection, writer, number, items)).await;
-        match committed {
-            Some(Ok(answers)) => {
-                *lane = Some(connection);
-                answers
+        let committed = async {
+            // Out of its lane until it has answered: after an error that the
+            // database itself did not give, nothing is known of it.
+            let mut link = match lane.take() {
+                Some(link) => link,
+                None => self.servers.connect().await?,
+            };
+            let committed = commit(&mut link, writer, number, items).await;
+            if committed.as_ref().err().is_none_or(|error| Fault::of(error) != Fault::Lost) {
+                *lane = Some(link);
             }
-            // Nothing is known of the connection: it is dropped.
-            Some(Err(error)) => Err(unavailable(error)),
-            None => {
-                let message = format!("the database did not answer within {PATIENCE:?}");
-                Err(Error::new(ErrorKind::Unavailable, message))
-            }
+            committed
+        };
+        match within(PATIENCE, committed).await {
+            Some(committed) => committed.map_err(unavailable)?,
+            None => Err(late(PATIENCE)),
         }
     }
 
@@ -115,19 +118,19 @@ fn fenced() -> Error {
 
 /// Commits a batch. The outer error: nothing is known of the connection.
 async fn commit(
-    connection: &mut PgConnection,
+    link: &mut Link,
     writer: WriterId,
     lane: i16,
     items: &[Item],
 ) -> Result<Result<Vec<Answer>, Error>, sqlx::Error> {
-    match try_commit(connection, writer, lane, items).await? {
+    match try_commit(link, writer, lane, items).await? {
         Ok(Outcome::Answered(answers)) => Ok(Ok(answers)),
         Err(error) => Ok(Err(error)),
         Ok(Outcome::Faulty(_)) => {
             let mut answers = Vec::with_capacity(items.len());
             for item in items {
                 let alone = std::slice::from_ref(item);
-                match try_commit(connection, writer, lane, alone).await? {
+                match try_commit(link, writer, lane, alone).await? {
                     Ok(Outcome::Answered(answered)) => answers.extend(answered),
                     Ok(Outcome::Faulty(reason)) => answers.push(Answer::Refused(reason)),
                     Err(error) => return Ok(Err(error)),
@@ -143,7 +146,7 @@ async fn commit(
 const TRIES: usize = 5;
 
 async fn try_commit(
-    connection: &mut PgConnection,
+    link: &mut Link,
     writer: WriterId,
     lane: i16,
     items: &[Item],
@@ -163,15 +166,17 @@ async fn try_commit(
             &left
         };
         let statement = Batch::of(batch, careful).statement(writer, lane);
-        let applied = match statement.fetch_one(&mut *connection).await {
+        let sent = link.ask(Shape::Single, |c| Box::pin(statement.fetch_one(c))).await;
+        let applied = match sent {
             Ok(row) => Applied::read(&row)?.sorted(),
             Err(error) if !careful && is_in_the_way(&error) => {
                 careful = true;
                 continue;
             }
-            Err(error) => match of_an_item(&error) {
-                Some(reason) => return Ok(Ok(Outcome::Faulty(reason))),
-                None => return Err(error),
+            Err(error) => match Fault::of(&error) {
+                Fault::Item(reason) => return Ok(Ok(Outcome::Faulty(reason))),
+                Fault::Again => continue,
+                Fault::Lost | Fault::Wait => return Err(error),
             },
         };
         if !applied.live {
@@ -181,13 +186,16 @@ async fn try_commit(
             answers[n] = match answer(&applied, &items[n]) {
                 Some(answer) => Some(answer),
                 // A fresh look: it may have waited for somebody.
-                None => resolve(connection, &items[n]).await?,
+                None => {
+                    let item = items[n].clone();
+                    link.ask(Shape::Single, ask!(c => resolve(c, &item).await)).await?
+                }
             };
         }
     }
     let all: Option<Vec<Answer>> = answers.into_iter().collect();
     Ok(all.map(Outcome::Answered).ok_or_else(|| {
-        let message = "what was to be written changes faster than it can be";
+        let message = "others are in the way of what is to be written, again and again";
         Error::new(ErrorKind::Unavailable, message)
     }))
 }

@@ -1,0 +1,253 @@
+//! The servers of one database, and connections to the one that takes writes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::str::FromStr as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use super::fault::is_lost;
+use super::{BULK, PATIENCE};
+use crate::clock::within;
+use crate::error::{Error, ErrorKind};
+
+/// How long one server has to take a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// The planner is told what to do: a table that was empty when its statistics
+/// were made must not be read from end to end when it is full.
+const PLANNER: [(&str, &str); 5] = [
+    ("jit", "off"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("plan_cache_mode", "force_generic_plan"),
+];
+
+/// What a statement asks of the connection.
+pub(super) type Asked<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'c>>;
+
+/// What it is asked in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Shape {
+    /// One statement.
+    Single,
+    /// A transaction.
+    Whole,
+    /// Reads that see one moment.
+    Moment,
+    /// A transaction that may touch many rows, and take its time.
+    Bulk,
+}
+
+impl Shape {
+    /// How long the database has to answer.
+    pub(super) fn patience(self) -> Duration {
+        if self == Self::Bulk { BULK } else { PATIENCE }
+    }
+
+    fn begin(self) -> Option<&'static str> {
+        match self {
+            Self::Single => None,
+            Self::Whole => Some("begin"),
+            Self::Moment => Some("begin isolation level repeatable read, read only"),
+            Self::Bulk => Some(
+                "begin; set local statement_timeout = '300s'; set local lock_timeout = '60s'; \
+                 set local idle_in_transaction_session_timeout = '60s'",
+            ),
+        }
+    }
+}
+
+/// Every server that the URL names, one of which takes writes.
+#[derive(Debug)]
+pub(super) struct Servers {
+    each: Vec<PgConnectOptions>,
+    /// The one that took writes last.
+    last: AtomicUsize,
+    /// What each transaction says first, where a pooler gives it any connection.
+    pooled: Option<String>,
+}
+
+/// A connection to the server that takes writes.
+#[derive(Debug)]
+pub(super) struct Link {
+    connection: PgConnection,
+    pooled: Option<String>,
+}
+
+impl Servers {
+    /// `pooled`: the URL is of a pooler that gives each transaction another
+    /// connection.
+    pub(super) fn of(url: &str, schema: &str, pooled: bool) -> Result<Self, Error> {
+        let urls = each_server(url)?;
+        let each = urls.iter().map(|url| options(url, schema, pooled));
+        let each = each.collect::<Result<Vec<_>, _>>()?;
+        let pooled = pooled.then(|| {
+            let local = |(name, value): (&str, String)| format!("; set local {name} = {value}");
+            settings(schema).into_iter().map(local).collect()
+        });
+        Ok(Self { each, last: AtomicUsize::new(0), pooled })
+    }
+
+    /// Whether connections keep what is said on them: if not, nobody listens.
+    pub(super) fn are_pooled(&self) -> bool {
+        self.pooled.is_some()
+    }
+
+    /// How to reach the server that took writes last.
+    pub(super) fn last(&self) -> PgConnectOptions {
+        self.each[self.last.load(Ordering::Acquire) % self.each.len()].clone()
+    }
+
+    /// Connects to the first server that takes writes, from the one that did
+    /// so last.
+    pub(super) async fn connect(&self) -> Result<Link, sqlx::Error> {
+        let first = self.last.load(Ordering::Acquire);
+        let mut fault = None;
+        for n in (first..first + self.each.len()).map(|n| n % self.each.len()) {
+            let tried = within(CONNECT, connect(&self.each[n])).await;
+            match tried.unwrap_or_else(|| Err(late(&self.each[n]))) {
+                Ok(connection) => {
+                    self.last.store(n, Ordering::Release);
+                    return Ok(Link { connection, pooled: self.pooled.clone() });
+                }
+                Err(error) => fault = fault.or(Some(error)),
+            }
+        }
+        Err(fault.unwrap_or(sqlx::Error::PoolTimedOut))
+    }
+}
+
+fn late(server: &PgConnectOptions) -> sqlx::Error {
+    let (host, port) = (server.get_host(), server.get_port());
+    let message = format!("{host}:{port} took no connection within {CONNECT:?}");
+    sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, message))
+}
+
+async fn connect(server: &PgConnectOptions) -> Result<PgConnection, sqlx::Error> {
+    let mut connection = server.connect().await?;
+    // Simple: a pooler may give each statement another connection.
+    let asked = sqlx::raw_sql("select current_setting('transaction_read_only') = 'off' as writes");
+    let row = asked.fetch_one(&mut connection).await?;
+    if sqlx::Row::try_get::<bool, _>(&row, "writes")? {
+        return Ok(connection);
+    }
+    let (host, port) = (server.get_host(), server.get_port());
+    let message = format!("{host}:{port} takes no writes: it is a standby, or set to read only");
+    Err(sqlx::Error::Io(std::io::Error::other(message)))
+}
+
+impl Link {
+    /// Asks it. After an error nothing is known of the connection, unless the
+    /// database itself gave it.
+    pub(super) async fn ask<T>(
+        &mut self,
+        shape: Shape,
+        ask: impl for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T>,
+    ) -> Result<T, sqlx::Error> {
+        let begin = match (shape.begin(), &self.pooled) {
+            (None, None) => return ask(&mut self.connection).await,
+            (begin, None) => begin.unwrap_or("begin").to_owned(),
+            (begin, Some(local)) => {
+                let begin = begin.unwrap_or("begin");
+                let (first, then) = begin.split_once(';').unwrap_or((begin, ""));
+                let then = if then.is_empty() { String::new() } else { format!(";{then}") };
+                format!("{first}{local}{then}")
+            }
+        };
+        let mut transaction = self.connection.begin_with(AssertSqlSafe(begin)).await?;
+        match ask(&mut transaction).await {
+            Ok(answer) => transaction.commit().await.map(|()| answer),
+            Err(error) => {
+                if !is_lost(&error) {
+                    transaction.rollback().await?;
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+/// What every connection is set to.
+fn settings(schema: &str) -> Vec<(&'static str, String)> {
+    let mut settings = vec![("search_path", schema.to_owned())];
+    settings.extend(PLANNER.map(|(name, value)| (name, value.to_owned())));
+    let millis = |time: Duration| format!("'{}ms'", time.as_millis());
+    settings.push(("statement_timeout", millis(PATIENCE)));
+    settings.push(("lock_timeout", millis(PATIENCE)));
+    settings.push(("idle_in_transaction_session_timeout", millis(PATIENCE)));
+    settings
+}
+
+fn options(url: &str, schema: &str, pooled: bool) -> Result<PgConnectOptions, Error> {
+    let parsed = PgConnectOptions::from_str(url).map_err(|error| {
+        // The text may hold a password.
+        Error::because(ErrorKind::Configuration, "the URL names no Postgres database", error)
+    })?;
+    let options = parsed.application_name("workflow-runtime").disable_statement_logging();
+    if pooled {
+        // A prepared statement stays on the connection that prepared it.
+        return Ok(options.statement_cache_capacity(0).extra_float_digits(None));
+    }
+    let settings = settings(schema);
+    let plain = |(name, value): (&'static str, String)| (name, value.replace('\'', ""));
+    Ok(options.statement_cache_capacity(200).options(settings.into_iter().map(plain)))
+}
+
+/// A URL for each server that it names: `postgres://user@one:5432,two/database`.
+/// Whatever takes writes is meant, which is what `target_session_attrs` says
+/// elsewhere.
+fn each_server(url: &str) -> Result<Vec<String>, Error> {
+    let refuse = |message: String| Err(Error::new(ErrorKind::Configuration, message));
+    let Some((scheme, rest)) = url.split_once("://") else { return Ok(vec![url.to_owned()]) };
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut others = Vec::new();
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            Some(("target_session_attrs", "any" | "read-write" | "primary")) => {}
+            Some(("target_session_attrs", other)) => {
+                return refuse(format!(
+                    "`target_session_attrs={other}`: workflows need the server that takes writes, \
+                     write `read-write` or leave it out"
+                ));
+            }
+            _ => others.push(part),
+        }
+    }
+    let query = if others.is_empty() { String::new() } else { format!("?{}", others.join("&")) };
+    let (authority, path) = match rest.split_once('/') {
+        Some((authority, path)) => (authority, format!("/{path}")),
+        None => (rest, String::new()),
+    };
+    let (user, hosts) = match authority.rsplit_once('@') {
+        Some((user, hosts)) => (format!("{user}@"), hosts),
+        None => (String::new(), authority),
+    };
+    let one = |host: &str| format!("{scheme}://{user}{host}{path}{query}");
+    Ok(hosts.split(',').map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_may_name_several_servers() {
+        let each = |url: &str| {
+            let servers = Servers::of(url, "workflow", false).unwrap();
+            let reached = |one: &PgConnectOptions| format!("{}:{}", one.get_host(), one.get_port());
+            servers.each.iter().map(reached).collect::<Vec<_>>()
+        };
+        assert_eq!(each("postgres://u:p@one:5433,two/shop"), ["one:5433", "two:5432"]);
+        assert_eq!(each("postgresql://one/shop?target_session_attrs=read-write"), ["one:5432"]);
+        assert_eq!(each("postgres://u@[::1]:6000,two:6001/a?sslmode=prefer").len(), 2);
+        let of = |url: &str| Servers::of(url, "workflow", false).unwrap_err();
+        let error = of("postgres://one,two/shop?target_session_attrs=standby");
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.to_string().contains("read-write"), "{error}");
+    }
+}

@@ -1,0 +1,71 @@
+//! A store of which is noted how it fares.
+
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use super::decorate::decorate;
+use super::{Counter, Loaded, Pulse, Store, Sweep, TakeOver};
+use crate::clock::{Moment, Timestamp};
+use crate::error::Error;
+use crate::model::{
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
+    RunSummary, WriterId,
+};
+
+/// The store with its pulse.
+pub(crate) struct WatchedStore {
+    inner: Arc<dyn Store>,
+    pulse: Arc<Pulse>,
+}
+
+impl WatchedStore {
+    pub(crate) fn around(inner: Arc<dyn Store>, pulse: Arc<Pulse>) -> Arc<dyn Store> {
+        Arc::new(Self { inner, pulse })
+    }
+
+    async fn noted<T>(&self, asked: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let at = Moment::now();
+        let answer = asked.await;
+        self.pulse.note(at, &answer);
+        answer
+    }
+}
+
+decorate! {
+    impl Store for WatchedStore {
+        async fn commit(&self, items: &[Item]) -> Result<Vec<Answer>, Error> {
+            // A run has one item on its way at a time.
+            let (of, at) = (items.first().map(|item| item.run), Moment::now());
+            self.pulse.sends(of, at);
+            let answers = self.inner.commit(items).await;
+            self.pulse.sent(of, at, &answers);
+            answers
+        }
+
+        async fn claim(
+            &self,
+            writer: WriterId,
+            now: Timestamp,
+            limit: u32,
+            claims: RangeInclusive<u32>,
+        ) -> Result<Vec<RunId>, Error> {
+            self.noted(self.inner.claim(writer, now, limit, claims)).await
+        }
+
+        async fn load(&self, runs: &[RunId]) -> Result<Vec<(RunId, Loaded)>, Error> {
+            self.noted(self.inner.load(runs)).await
+        }
+
+        async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+            self.noted(self.inner.find(id)).await
+        }
+
+        async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
+            self.noted(self.inner.history(run)).await
+        }
+
+        async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {
+            self.noted(self.inner.ends(runs)).await
+        }
+    }
+}

@@ -17,6 +17,11 @@ pub struct Health {
     pub commit_latency: Option<Duration>,
     /// How long the commit waits that waits longest. None: none waits.
     pub oldest_waiting: Option<Duration>,
+    /// How often, since this process began, the database was found to have
+    /// forgotten what it had acknowledged: a standby took over that had not
+    /// received everything, or an older backup was restored. What was lost is
+    /// in the log, as far as this process knew of it.
+    pub forgot: u32,
     /// For how long nobody can take over the runs of this runtime. Zero: its
     /// lease has lapsed, and it begins no step until it has one again. None:
     /// there is nobody to take over, or this is a client.
@@ -37,7 +42,7 @@ impl Health {
     pub(crate) fn new(reading: Reading, lease: Option<Duration>) -> Self {
         let trouble = reading.trouble.map(|(lasts, message)| Trouble { lasts, message });
         let (commit_latency, oldest_waiting) = (reading.latency, reading.oldest);
-        Self { trouble, commit_latency, oldest_waiting, lease }
+        Self { trouble, commit_latency, oldest_waiting, forgot: reading.forgot, lease }
     }
 
     /// The database answers, and the lease holds where there is one.

@@ -12,7 +12,7 @@ use crate::call::{Call, Outcome, Workflow};
 use crate::clock::Clock;
 use crate::codec::{canonical, within};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Limits, RunRecord};
+use crate::model::{Limits, RunId, RunRecord};
 use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Pulse, Starts, Store};
 use crate::text::cut;
 
@@ -113,35 +113,42 @@ impl Inner {
         }
         // An id of the engine's is ordered: a random one costs the index dear.
         let id = id.unwrap_or_else(|| self.new_id());
-        let run = self.numbers.next().await?;
-        let ending = self.endings.of(run);
-        let (accepted, answer) = oneshot::channel();
-        let (asked, sent) = (Arc::clone(&id), Arc::clone(&args));
-        let new = NewRun { run, workflow: W::NAME, id: asked, args: sent, meta, accepted };
-        let answer = match self.starts.start(new) {
-            Ok(()) => answer.await,
-            Err(error) => {
+        loop {
+            let run = self.numbers.next().await?;
+            let ending = self.endings.of(run);
+            let answer = self.accepted::<W>(run, &id, &args, meta.clone()).await;
+            if !matches!(answer, Ok(Accepted::Started)) {
                 self.endings.forget(run);
-                return Err(error);
             }
-        };
-        if !matches!(answer, Ok(Ok(Accepted::Started))) {
-            self.endings.forget(run);
+            match answer? {
+                Accepted::Started => return Ok(handle_of::<W>(self, id, Some((run, ending)))),
+                Accepted::Taken(_) => {
+                    self.attach::<W>(&id, &args).await?;
+                    return Ok(handle_of::<W>(self, id, None));
+                }
+                Accepted::Used => self.numbers.discard(),
+            }
         }
-        let answer = answer.map_err(|_| {
+    }
+
+    /// What becomes of a start under that number.
+    async fn accepted<W: Workflow>(
+        &self,
+        run: RunId,
+        id: &Arc<str>,
+        args: &Arc<str>,
+        meta: Option<Arc<str>>,
+    ) -> Result<Accepted, Error> {
+        let (accepted, answer) = oneshot::channel();
+        let (asked, args) = (Arc::clone(id), Arc::clone(args));
+        self.starts.start(NewRun { run, workflow: W::NAME, id: asked, args, meta, accepted })?;
+        answer.await.map_err(|_| {
             let message = format!(
                 "the runtime stopped before it was known whether run {id} was accepted: start it \
                  again under the same id"
             );
             Error::new(ErrorKind::ShutDown, message)
-        })?;
-        match answer? {
-            Accepted::Started => Ok(handle_of::<W>(self, id, Some((run, ending)))),
-            Accepted::Taken(_) => {
-                self.attach::<W>(&id, &args).await?;
-                Ok(handle_of::<W>(self, id, None))
-            }
-        }
+        })?
     }
 
     /// A `UUIDv7`.

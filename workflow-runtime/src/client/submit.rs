@@ -112,6 +112,7 @@ fn tell(reply: Reply<Told>) {
     let Reply { from: accepted, answer, .. } = reply;
     let told = match answer {
         Answer::Taken(run) => Ok(Accepted::Taken(run)),
+        Answer::Used => Ok(Accepted::Used),
         Answer::Refused(reason) => {
             let message = format!("the store refuses the start: {reason}");
             Err(Error::new(ErrorKind::Unstorable, message))

@@ -186,6 +186,9 @@ pub(crate) enum Answer {
     Committed,
     /// The workflow id of the start belongs to this run.
     Taken(RunId),
+    /// The number of the start belongs to another run: the store forgot that it
+    /// had given it.
+    Used,
     /// Another writer was first, or the run has ended.
     Conflict,
     /// The row before its first is not there: the store forgot something that

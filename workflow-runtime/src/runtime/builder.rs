@@ -413,8 +413,9 @@ impl Builder {
             Location::Postgres => {
                 let (url, schema) = (self.url.clone(), self.schema.clone());
                 let (pooled, lease) = (self.pooled, self.lease);
+                let (worker, pulse) = (owner, Arc::clone(pulse));
                 let options =
-                    crate::store::PostgresOptions { url, schema, worker: owner, pooled, lease };
+                    crate::store::PostgresOptions { url, schema, worker, pooled, lease, pulse };
                 Arc::new(crate::store::PostgresStore::open(options).await?)
             }
             #[cfg(not(feature = "postgres"))]

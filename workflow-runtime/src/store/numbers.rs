@@ -28,6 +28,12 @@ impl Numbers {
         Self(Arc::new(Inner { store, block, reserving }))
     }
 
+    /// Some numbers of the block have runs already: the store forgot that it
+    /// had given them, and gave them to others too.
+    pub(crate) fn discard(&self) {
+        *self.0.block() = 0..0;
+    }
+
     /// A number that no run has.
     pub(crate) async fn next(&self) -> Result<RunId, Error> {
         if let Some(number) = self.0.take() {

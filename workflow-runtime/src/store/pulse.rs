@@ -22,6 +22,7 @@ struct State {
     /// Commits that have no answer yet, by one run of each, and since when.
     waiting: BTreeMap<RunId, Moment>,
     latency: Option<Duration>,
+    forgot: u32,
 }
 
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct Reading {
     pub(crate) latency: Option<Duration>,
     /// How long the commit waits that waits longest.
     pub(crate) oldest: Option<Duration>,
+    /// How often it was found to have forgotten something.
+    pub(crate) forgot: u32,
 }
 
 impl Pulse {
@@ -80,6 +83,12 @@ impl Pulse {
         self.state().waiting.clear();
     }
 
+    /// The store forgot what it had acknowledged.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn forgot(&self) {
+        self.state().forgot += 1;
+    }
+
     fn answered(&self) {
         let Some(trouble) = self.state().trouble.take() else { return };
         if trouble.is_told {
@@ -108,6 +117,7 @@ impl Pulse {
         Reading {
             trouble: trouble.map(|trouble| (now.since(trouble.since), trouble.reason.clone())),
             latency: state.latency,
+            forgot: state.forgot,
             oldest: state.waiting.values().map(|since| now.since(*since)).max(),
         }
     }

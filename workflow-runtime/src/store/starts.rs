@@ -29,6 +29,8 @@ pub(crate) enum Accepted {
     Started,
     /// The id belongs to that run.
     Taken(RunId),
+    /// The number belongs to another run: the start needs another one.
+    Used,
 }
 
 /// Takes starts.

@@ -47,6 +47,7 @@ impl WorkflowThread {
     pub(super) fn answer_asked(&self, run: RunId, answer: Answer) {
         match answer {
             Answer::Taken(holder) => self.accept(run, Ok(Accepted::Taken(holder))),
+            Answer::Used => self.accept(run, Ok(Accepted::Used)),
             Answer::Refused(reason) => self.accept(run, Err(refused(&reason))),
             Answer::Committed => self.accept(run, Ok(Accepted::Started)),
             Answer::Conflict | Answer::MissingPredecessor | Answer::NotEnded => {}
@@ -74,6 +75,7 @@ impl WorkflowThread {
                 self.shared.parts.endings.leave(ticket.run);
                 return Self::stays(run);
             }
+            Fate::Used => self.accept(ticket.run, Ok(Accepted::Used)),
             Fate::Taken(holder) => self.accept(ticket.run, Ok(Accepted::Taken(holder))),
             Fate::Refused(reason) => self.accept(ticket.run, Err(refused(&reason))),
             Fate::ReadAgain => self.reload(ticket.run),

@@ -77,7 +77,7 @@ impl Tables {
             return match self.ids.get(&start.id) {
                 Some(run) if *run != item.run => Some(Answer::Taken(*run)),
                 Some(_) => Some(Answer::Committed),
-                None => None,
+                None => self.runs.contains_key(&item.run).then_some(Answer::Used),
             };
         }
         let Some(run) = self.runs.get(&item.run) else { return Some(Answer::MissingPredecessor) };

@@ -1,11 +1,13 @@
 //! Workers beside each other: who lives, and who takes over from whom.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::Row as _;
 
 use super::news::Kind;
 use super::{Claimant, Inner, ask, open};
-use crate::clock::Timestamp;
+use crate::clock::{Moment, Timestamp};
 use crate::error::Error;
 use crate::model::WriterId;
 use crate::store::{Alive, Fleet, Member, Seen};
@@ -33,16 +35,19 @@ impl Fleet for Inner {
     }
 
     async fn beat(&self, writer: WriterId) -> Result<Option<Alive>, Error> {
+        let (servers, sent) = (Arc::clone(&self.servers), Moment::now());
         self.io
-            .live(self.sign, ask!(c => {
-                let beat = sqlx::query(sql!("beat")).bind(writer.0);
-                let row = beat.fetch_optional(c).await?;
-                let alive = row.map(|row| {
+            .live(
+                self.sign,
+                ask!(c => {
+                    let beat = sqlx::query(sql!("beat")).bind(writer.0);
+                    let Some(row) = beat.fetch_optional(c).await? else { return Ok(None) };
+                    servers.memory.lives(writer, row.try_get("beat")?, sent);
                     let at = Timestamp::from_millis(row.try_get("at")?);
-                    Ok(Alive { at, is_outdated: row.try_get::<i64, _>("version")? > open::known() })
-                });
-                alive.transpose()
-            }))
+                    let is_outdated = row.try_get::<i64, _>("version")? > open::known();
+                    Ok(Some(Alive { at, is_outdated }))
+                }),
+            )
             .await
     }
 

@@ -159,7 +159,7 @@ impl Connections {
     where
         A: for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T> + Clone,
     {
-        let question = Question { shape: Shape::Single, patience, again: true, ask };
+        let question = Question { shape: Shape::Life, patience, again: true, ask };
         answer(&self.servers, free(&self.life).await, question).await
     }
 }
@@ -225,6 +225,10 @@ where
         Some(link) => link,
         None => servers.connect().await?,
     };
+    if shape == Shape::Life && servers.are_pooled() {
+        // A pooler changes servers and tells nobody.
+        servers.memory.compare(&mut link).await?;
+    }
     *sent = true;
     let answered = link.ask(shape, ask).await;
     if answered.as_ref().err().is_none_or(|error| Fault::of(error) != Fault::Lost) {

@@ -9,6 +9,7 @@ mod fault;
 mod fleet;
 mod io;
 mod list;
+mod memory;
 mod news;
 mod open;
 mod read;
@@ -17,7 +18,6 @@ mod servers;
 mod tests;
 mod write;
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::AssertSqlSafe;
 
-use super::{Counter, Fleet, Loaded, Store, Sweep, TakeOver};
+use super::{Counter, Fleet, Loaded, Pulse, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
@@ -35,6 +35,7 @@ use crate::model::{
     RunSummary, WriterId,
 };
 use io::Io;
+use memory::Memory;
 use news::{Kind, News};
 use servers::{Servers, Shape};
 use write::{LANES, Lanes};
@@ -77,6 +78,8 @@ pub(crate) struct PostgresOptions {
     pub(crate) pooled: bool,
     /// A worker that does not show for so long that it lives is dead.
     pub(crate) lease: Duration,
+    /// Told when the database forgot something.
+    pub(crate) pulse: Arc<Pulse>,
 }
 
 #[cfg(test)]
@@ -86,7 +89,7 @@ impl PostgresOptions {
         let url = workflow_test_postgres::url()?.to_owned();
         let schema = format!("t{}", uuid::Uuid::new_v4().simple());
         let lease = Duration::from_secs(15);
-        Some(Self { url, schema, worker: true, pooled: false, lease })
+        Some(Self { url, schema, worker: true, pooled: false, lease, pulse: Arc::default() })
     }
 }
 
@@ -107,8 +110,7 @@ struct Inner {
     worker: bool,
     /// How long a sign of life may take: there are three in a lease.
     sign: Duration,
-    /// Writers whose lanes are there.
-    writers: Mutex<BTreeSet<WriterId>>,
+    servers: Arc<Servers>,
 }
 
 /// What whoever claims can run.
@@ -127,8 +129,9 @@ impl PostgresStore {
     /// Connects, and brings the schema up to date.
     pub(crate) async fn open(options: PostgresOptions) -> Result<Self, Error> {
         open::check_schema(&options.schema)?;
-        let servers = Servers::of(&options.url, &options.schema, options.pooled)?;
-        let servers = Arc::new(servers);
+        let PostgresOptions { url, schema, pooled, pulse, worker, .. } = &options;
+        let memory = Memory::new(Arc::clone(pulse), *worker);
+        let servers = Arc::new(Servers::of(url, schema, *pooled, memory)?);
         let io = Io::start(Arc::clone(&servers))?;
         let (news, schema) = (News::new(&options.schema), options.schema);
         io.reach().await?;
@@ -138,12 +141,12 @@ impl PostgresStore {
         let claimant = Claimant { build: Arc::default(), workflows: None };
         Ok(Self(Arc::new(Inner {
             io,
-            lanes: Lanes::new(servers),
+            lanes: Lanes::new(Arc::clone(&servers)),
             claimant: Mutex::new(Arc::new(claimant)),
             news,
             worker: options.worker,
             sign: (options.lease / 3).clamp(SHORTEST_SIGN, PATIENCE),
-            writers: Mutex::default(),
+            servers,
         })))
     }
 }
@@ -160,8 +163,10 @@ impl Inner {
     /// A writer has its lanes before it writes: one for claims, -1, and those
     /// that commit.
     async fn ensure(&self, writer: WriterId) -> Result<(), Error> {
-        if lock(&self.writers).contains(&writer) {
-            return Ok(());
+        match self.servers.memory.has_lanes(writer) {
+            Some(true) => return Ok(()),
+            Some(false) => {}
+            None => return Err(write::fenced()),
         }
         let lanes: Vec<i16> = (-1..).take(LANES + 1).collect();
         self.io
@@ -173,7 +178,7 @@ impl Inner {
                 }),
             )
             .await?;
-        lock(&self.writers).insert(writer);
+        self.servers.memory.made_lanes(writer);
         Ok(())
     }
 }
@@ -181,11 +186,8 @@ impl Inner {
 impl Inner {
     /// A worker's lanes stay, fenced, as long as its row; a client has none.
     async fn remove_lanes(&self) {
-        let writers: Vec<i64> = match self.worker {
-            true => Vec::new(),
-            false => lock(&self.writers).iter().map(|writer| writer.0).collect(),
-        };
-        if writers.is_empty() {
+        let writers = self.servers.memory.writers();
+        if self.worker || writers.is_empty() {
             return;
         }
         let left = self.io.run(
@@ -200,6 +202,18 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// A client is never declared dead: if its lanes are gone the database
+    /// forgot them, and they are made again.
+    fn unless_over(&self, writer: WriterId, error: Error) -> Error {
+        if self.worker || error.kind() != ErrorKind::Fenced {
+            return error;
+        }
+        self.servers.memory.lost_lanes(writer);
+        Error::because(ErrorKind::Unavailable, "the database forgot this client", error)
+    }
+}
+
 fn corrupt(reason: String) -> Error {
     Error::new(ErrorKind::Corrupt, reason)
 }
@@ -211,7 +225,8 @@ impl Store for PostgresStore {
         for of_writer in items.chunk_by(|one, other| one.writer == other.writer) {
             let Some(first) = of_writer.first() else { continue };
             self.0.ensure(first.writer).await?;
-            answers.extend(self.0.lanes.commit(first.writer, of_writer).await?);
+            let answered = self.0.lanes.commit(first.writer, of_writer).await;
+            answers.extend(answered.map_err(|error| self.0.unless_over(first.writer, error))?);
         }
         Ok(answers)
     }
@@ -225,17 +240,23 @@ impl Store for PostgresStore {
     }
 
     async fn reserve(&self, counter: Counter, count: u32) -> Result<i64, Error> {
-        let name = match counter {
-            Counter::Runs => "runs",
-            Counter::Writers => "writers",
-        };
-        self.0
+        if counter == Counter::Writers {
+            // Of chance: a database that forgot would give a number twice.
+            return Ok(i64::try_from(uuid::Uuid::new_v4().as_u128() >> 75).unwrap_or(i64::MAX));
+        }
+        let first = self
+            .0
             .io
-            .run(Shape::Single, ask!(c => {
-                let reserve = sqlx::query_scalar(sql!("reserve")).bind(name).bind(i64::from(count));
-                reserve.fetch_one(c).await
-            }))
-            .await
+            .run(
+                Shape::Single,
+                ask!(c => {
+                    let reserve = sqlx::query_scalar(sql!("reserve")).bind("runs");
+                    reserve.bind(i64::from(count)).fetch_one(c).await
+                }),
+            )
+            .await?;
+        self.0.servers.memory.reserved(first + i64::from(count));
+        Ok(first)
     }
 
     async fn take_over(&self, over: TakeOver) -> Result<(), Error> {

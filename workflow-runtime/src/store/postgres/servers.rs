@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
 use super::fault::is_lost;
+use super::memory::Memory;
 use super::{BULK, PATIENCE};
 use crate::clock::within;
 use crate::error::{Error, ErrorKind};
@@ -35,6 +36,8 @@ pub(super) type Asked<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error
 pub(super) enum Shape {
     /// One statement.
     Single,
+    /// The same, of a worker that shows that it lives.
+    Life,
     /// A transaction.
     Whole,
     /// Reads that see one moment.
@@ -51,7 +54,7 @@ impl Shape {
 
     fn begin(self) -> Option<&'static str> {
         match self {
-            Self::Single => None,
+            Self::Single | Self::Life => None,
             Self::Whole => Some("begin"),
             Self::Moment => Some("begin isolation level repeatable read, read only"),
             Self::Bulk => Some(
@@ -63,17 +66,16 @@ impl Shape {
 }
 
 /// Every server that the URL names, one of which takes writes.
-#[derive(Debug)]
 pub(super) struct Servers {
     each: Vec<PgConnectOptions>,
     /// The one that took writes last.
     last: AtomicUsize,
     /// What each transaction says first, where a pooler gives it any connection.
     pooled: Option<String>,
+    pub(super) memory: Memory,
 }
 
 /// A connection to the server that takes writes.
-#[derive(Debug)]
 pub(super) struct Link {
     connection: PgConnection,
     pooled: Option<String>,
@@ -82,7 +84,7 @@ pub(super) struct Link {
 impl Servers {
     /// `pooled`: the URL is of a pooler that gives each transaction another
     /// connection.
-    pub(super) fn of(url: &str, schema: &str, pooled: bool) -> Result<Self, Error> {
+    pub(super) fn of(url: &str, schema: &str, pooled: bool, memory: Memory) -> Result<Self, Error> {
         let urls = each_server(url)?;
         let each = urls.iter().map(|url| options(url, schema, pooled));
         let each = each.collect::<Result<Vec<_>, _>>()?;
@@ -90,7 +92,7 @@ impl Servers {
             let local = |(name, value): (&str, String)| format!("; set local {name} = {value}");
             settings(schema).into_iter().map(local).collect()
         });
-        Ok(Self { each, last: AtomicUsize::new(0), pooled })
+        Ok(Self { each, last: AtomicUsize::new(0), pooled, memory })
     }
 
     /// Whether connections keep what is said on them: if not, nobody listens.
@@ -104,7 +106,8 @@ impl Servers {
     }
 
     /// Connects to the first server that takes writes, from the one that did
-    /// so last.
+    /// so last. It has all that was acknowledged to this process, or what it has
+    /// was accepted and told.
     pub(super) async fn connect(&self) -> Result<Link, sqlx::Error> {
         let first = self.last.load(Ordering::Acquire);
         let mut fault = None;
@@ -113,7 +116,9 @@ impl Servers {
             match tried.unwrap_or_else(|| Err(late(&self.each[n]))) {
                 Ok(connection) => {
                     self.last.store(n, Ordering::Release);
-                    return Ok(Link { connection, pooled: self.pooled.clone() });
+                    let mut link = Link { connection, pooled: self.pooled.clone() };
+                    self.memory.compare(&mut link).await?;
+                    return Ok(link);
                 }
                 Err(error) => fault = fault.or(Some(error)),
             }
@@ -188,7 +193,8 @@ fn options(url: &str, schema: &str, pooled: bool) -> Result<PgConnectOptions, Er
         // The text may hold a password.
         Error::because(ErrorKind::Configuration, "the URL names no Postgres database", error)
     })?;
-    let options = parsed.application_name("workflow-runtime").disable_statement_logging();
+    let name = parsed.get_application_name().unwrap_or("workflow-runtime").to_owned();
+    let options = parsed.application_name(&name).disable_statement_logging();
     if pooled {
         // A prepared statement stays on the connection that prepared it.
         return Ok(options.statement_cache_capacity(0).extra_float_digits(None));
@@ -233,20 +239,24 @@ fn each_server(url: &str) -> Result<Vec<String>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
     fn a_url_may_name_several_servers() {
+        let of =
+            |url: &str| Servers::of(url, "workflow", false, Memory::new(Arc::default(), false));
         let each = |url: &str| {
-            let servers = Servers::of(url, "workflow", false).unwrap();
+            let servers = of(url).unwrap();
             let reached = |one: &PgConnectOptions| format!("{}:{}", one.get_host(), one.get_port());
             servers.each.iter().map(reached).collect::<Vec<_>>()
         };
         assert_eq!(each("postgres://u:p@one:5433,two/shop"), ["one:5433", "two:5432"]);
         assert_eq!(each("postgresql://one/shop?target_session_attrs=read-write"), ["one:5432"]);
         assert_eq!(each("postgres://u@[::1]:6000,two:6001/a?sslmode=prefer").len(), 2);
-        let of = |url: &str| Servers::of(url, "workflow", false).unwrap_err();
         let error = of("postgres://one,two/shop?target_session_attrs=standby");
+        let error = error.err().unwrap();
         assert_eq!(error.kind(), ErrorKind::Configuration);
         assert!(error.to_string().contains("read-write"), "{error}");
     }

@@ -81,6 +81,9 @@ impl Lanes {
                 None => self.servers.connect().await?,
             };
             let committed = commit(&mut link, writer, number, items).await;
+            if let Ok(Ok(answers)) = &committed {
+                self.servers.memory.acknowledged(items, answers);
+            }
             if committed.as_ref().err().is_none_or(|error| Fault::of(error) != Fault::Lost) {
                 *lane = Some(link);
             }
@@ -111,7 +114,7 @@ fn refused(item: &Item) -> Option<Answer> {
     refusal(item)
 }
 
-fn fenced() -> Error {
+pub(super) fn fenced() -> Error {
     let message = "this worker was declared dead by another one: it writes nothing any more";
     Error::new(ErrorKind::Fenced, message)
 }
@@ -218,7 +221,7 @@ async fn resolve(
     item: &Item,
 ) -> Result<Option<Answer>, sqlx::Error> {
     match (&item.start, item.events.first()) {
-        (Some(start), _) => who_has_id(connection, item.run, &start.id).await,
+        (Some(start), _) => who_has_id(connection, item, &start.id).await,
         (None, Some(first)) => in_its_place(connection, item, first).await,
         (None, None) => who_owns(connection, item).await,
     }
@@ -226,19 +229,19 @@ async fn resolve(
 
 async fn who_has_id(
     connection: &mut PgConnection,
-    run: RunId,
+    item: &Item,
     id: &str,
 ) -> Result<Option<Answer>, sqlx::Error> {
-    let text = super::shared(include_str!("../../../sql/query/who_has_id.sql"));
-    let holder: Option<i64> =
-        sqlx::query_scalar(text).bind(id).fetch_optional(&mut *connection).await?;
-    if let Some(holder) = holder {
+    let holder = sqlx::query_as::<_, (i64, i64)>(sql!("who_has_id")).bind(id);
+    if let Some((holder, writer)) = holder.fetch_optional(&mut *connection).await? {
         // Sent again: all of it is in.
-        let again = holder == run.0;
-        return Ok(Some(if again { Answer::Committed } else { Answer::Taken(RunId(holder)) }));
+        return Ok(Some(match holder == item.run.0 {
+            true if writer == item.writer.0 => Answer::Committed,
+            true => Answer::Used,
+            false => Answer::Taken(RunId(holder)),
+        }));
     }
-    let used = is_open(connection, run).await?.is_some();
-    Ok(used.then(|| Answer::Refused(format!("run number {run} is used already"))))
+    Ok(is_open(connection, item.run).await?.map(|_| Answer::Used))
 }
 
 async fn in_its_place(

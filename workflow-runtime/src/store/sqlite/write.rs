@@ -205,7 +205,7 @@ fn apply_start(batch: &mut Batch<'_>, item: &Item, new: &Start) -> rusqlite::Res
             // Sent again: all of it is in.
             Some(holder) if holder == run => Answer::Committed,
             Some(holder) => Answer::Taken(RunId(holder)),
-            None => Answer::Refused(format!("run number {run} is used already")),
+            None => Answer::Used,
         });
     }
     if ended.is_none() {

@@ -54,6 +54,8 @@ pub(crate) enum Fate {
     Blocked,
     /// The workflow id belongs to another run; this one never was.
     Taken(RunId),
+    /// The number belongs to another run; this one never was.
+    Used,
     /// The store cannot take the start; the reason.
     Refused(String),
     /// What the store has of it goes on: it is read again.
@@ -214,6 +216,7 @@ impl Actor {
         match answer {
             Answer::Committed => self.committed(sent),
             Answer::Taken(run) => lost(Fate::Taken(run)),
+            Answer::Used => lost(Fate::Used),
             Answer::Refused(reason) if sent.start => lost(Fate::Refused(reason)),
             Answer::Refused(reason) if !sent.block_alone => {
                 // What was refused is in no history: nothing after it counts.

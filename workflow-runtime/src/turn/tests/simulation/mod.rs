@@ -333,7 +333,9 @@ impl World {
                 self.processes[process].runs.remove(&run);
                 self.reload(process, run);
             }
-            Some(Fate::Blocked | Fate::Refused(_)) => panic!("run {run} was blocked or refused"),
+            Some(Fate::Blocked | Fate::Used | Fate::Refused(_)) => {
+                panic!("run {run} was blocked or refused")
+            }
             None => self.launch(process, run, effects.launch),
         }
     }

@@ -20,7 +20,7 @@ use crate::steps::{World, provided};
 const LEASE: u64 = 1_000;
 
 /// A worker process; it ends with the test.
-struct Worker(Child);
+pub(crate) struct Worker(Child);
 
 impl Drop for Worker {
     fn drop(&mut self) {
@@ -32,7 +32,7 @@ impl Drop for Worker {
 
 impl Worker {
     /// One that serves, once it does.
-    fn start(schema: &Schema, place: &Place) -> Self {
+    pub(crate) fn start(schema: &Schema, place: &Place) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_worker"))
             .args([&schema.url, &schema.name])
             .arg(place.path("ledger"))
@@ -54,7 +54,7 @@ impl Worker {
 }
 
 #[expect(clippy::disallowed_methods, reason = "processes are killed in real time")]
-async fn pause(millis: u64) {
+pub(crate) async fn pause(millis: u64) {
     tokio::time::sleep(Duration::from_millis(millis)).await;
 }
 

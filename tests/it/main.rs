@@ -13,6 +13,7 @@ mod cancel;
 mod client;
 mod crash;
 mod deploy;
+mod disaster;
 mod disk;
 mod examples;
 mod fleet;

@@ -2,8 +2,10 @@
 //! raw SQL to look and to damage.
 
 pub mod chance;
+pub mod checker;
 pub mod disk;
 pub mod order;
+pub mod proxy;
 pub mod schema;
 pub mod served;
 

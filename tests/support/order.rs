@@ -58,6 +58,7 @@ pub async fn hogs(millis: u64) -> Result<()> {
 }
 
 /// One line of the ledger.
+#[derive(Debug)]
 struct Effect {
     at: i64,
     key: String,
@@ -105,7 +106,10 @@ fn check_one(id: &str, effects: &[Effect], recorded: &Recorded) {
             assert_eq!(one.input, input, "{id}: {stage} acted on what is not recorded");
             assert_eq!(one.key, of_stage[0].key, "{id}: the key of {stage} changed");
             // Whoever went on knew the result of the one that counts.
-            assert!(one.at <= counted.at, "{id}: {stage} began again after its result was there");
+            assert!(
+                one.at <= counted.at,
+                "{id}: {stage} began again after its result was there: {effects:?}"
+            );
         }
         input.clone_from(token);
     }

@@ -2,14 +2,17 @@
 //! throw-away cluster from the server on this machine, which ends with the
 //! process that started it, however that ends.
 
+mod disaster;
 mod tls;
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::time::Duration;
+
+pub use disaster::Copying;
 
 /// Names a database that tests may make schemas in.
 pub const VARIABLE: &str = "WORKFLOW_TEST_POSTGRES";
@@ -22,6 +25,9 @@ pub struct Cluster {
     url: String,
     port: u16,
     folder: PathBuf,
+    programs: PathBuf,
+    /// Who runs it. None: whoever runs the tests.
+    user: Option<String>,
     /// Ends the server when its input ends.
     watchdog: Child,
 }
@@ -110,28 +116,71 @@ impl Cluster {
         if let Some(user) = user {
             run(Command::new("chown").arg("-R").arg(user).arg(folder))?;
         }
-        let data = folder.join("data");
-        let mut init = as_user(user, &programs.join("initdb"));
-        init.args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
-        run(init.arg(&data))?;
         let port = free_port()?;
-        let mut server = vec![format!("port={port}"), "listen_addresses=127.0.0.1".to_owned()];
-        server.push(format!("unix_socket_directories={}", folder.display()));
-        server.push("max_connections=200".to_owned());
+        let cluster = Self::new(programs, user, folder, port)?;
+        let mut init = cluster.program("initdb");
+        init.args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "-D"]);
+        run(init.arg(cluster.data()))?;
+        let mut lines = vec!["max_connections=200".to_owned()];
         if !settings.durable {
-            server.extend(["fsync=off".to_owned(), "full_page_writes=off".to_owned()]);
+            lines.extend(["fsync=off".to_owned(), "full_page_writes=off".to_owned()]);
         }
         if settings.tls {
-            server.push("ssl=on".to_owned());
-            server.push(format!("ssl_cert_file={}", folder.join(tls::CERTIFICATE).display()));
-            server.push(format!("ssl_key_file={}", folder.join(tls::KEY).display()));
+            lines.push("ssl=on".to_owned());
+            lines.push(format!("ssl_cert_file='{}'", folder.join(tls::CERTIFICATE).display()));
+            lines.push(format!("ssl_key_file='{}'", folder.join(tls::KEY).display()));
         }
-        server.extend(settings.more.iter().cloned());
-        let watchdog = watched(programs, user, folder, &data, &server)?;
-        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-        let cluster = Self { url, port, folder: folder.to_path_buf(), watchdog };
-        cluster.wait(programs, folder)?;
+        lines.extend(settings.more.iter().cloned());
+        cluster.configure(&lines)?;
+        cluster.run_server()?;
         Ok(cluster)
+    }
+
+    /// Without a server yet.
+    fn new(programs: &Path, user: Option<&str>, folder: &Path, port: u16) -> Result<Self, String> {
+        let (programs, user) = (programs.to_owned(), user.map(str::to_owned));
+        let watchdog = watchdog(&programs, user.as_deref(), folder)?;
+        let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+        Ok(Self { url, port, folder: folder.to_path_buf(), programs, user, watchdog })
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        as_user(self.user.as_deref(), &self.programs.join(name))
+    }
+
+    /// Settings that replace those before them, from the next start or reload on.
+    fn configure(&self, lines: &[String]) -> Result<(), String> {
+        let (port, folder) = (self.port, self.folder.display());
+        let file =
+            std::fs::OpenOptions::new().append(true).open(self.data().join("postgresql.conf"));
+        let mut file = file.map_err(|error| format!("no settings: {error}"))?;
+        let text = format!(
+            "listen_addresses='127.0.0.1'\nport={port}\nunix_socket_directories='{folder}'\n{}\n",
+            lines.join("\n")
+        );
+        file.write_all(text.as_bytes()).map_err(|error| format!("no settings: {error}"))
+    }
+
+    fn control(&self, arguments: &[&str]) -> Result<(), String> {
+        let log = self.folder.join("log");
+        let mut control = self.program("pg_ctl");
+        control.args(["-w", "-t", "60", "-D"]).arg(self.data()).arg("-l").arg(&log).args(arguments);
+        // Whoever reads its output would wait for the server, which has it, too.
+        let status =
+            control.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        if status.map_err(|error| format!("pg_ctl: {error}"))?.success() {
+            return Ok(());
+        }
+        let log = std::fs::read_to_string(log).unwrap_or_default();
+        Err(format!("pg_ctl {arguments:?}: {log}"))
+    }
+
+    fn run_server(&self) -> Result<(), String> {
+        self.control(&["start"])
     }
 
     /// The URL of its database.
@@ -159,21 +208,6 @@ impl Cluster {
     pub fn port(&self) -> u16 {
         self.port
     }
-
-    #[expect(clippy::disallowed_methods, reason = "until the server answers")]
-    fn wait(&self, programs: &Path, folder: &Path) -> Result<(), String> {
-        let ready = programs.join("pg_isready");
-        for _ in 0..600 {
-            let port = self.port.to_string();
-            let asked = Command::new(&ready).args(["-q", "-h", "127.0.0.1", "-p", &port]).status();
-            if asked.is_ok_and(|status| status.success()) {
-                return Ok(());
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
-        Err(format!("the server does not answer: {log}"))
-    }
 }
 
 impl Drop for Cluster {
@@ -186,23 +220,15 @@ impl Drop for Cluster {
 
 /// Ends the server and removes its folder when the input ends: when the process
 /// that has the other end is gone.
-const WATCH: &str = "folder=$1; shift; \"$@\" > \"$folder/log\" 2>&1 & server=$!; \
-                     read -r _; kill -QUIT $server; wait $server; rm -rf \"$folder\"";
+const WATCH: &str = "folder=$1; shift; read -r _; \"$@\" -m immediate stop; rm -rf \"$folder\"";
 
-fn watched(
-    programs: &Path,
-    user: Option<&str>,
-    folder: &Path,
-    data: &Path,
-    settings: &[String],
-) -> Result<Child, String> {
-    let server = as_user(user, &programs.join("postgres"));
+fn watchdog(programs: &Path, user: Option<&str>, folder: &Path) -> Result<Child, String> {
+    let control = as_user(user, &programs.join("pg_ctl"));
     let mut shell = Command::new("sh");
-    shell.args(["-c", WATCH, "sh"]).arg(folder).arg(server.get_program()).args(server.get_args());
-    shell.arg("-D").arg(data);
-    for setting in settings {
-        shell.args(["-c", setting]);
-    }
+    shell.args(["-c", WATCH, "sh"]).arg(folder).arg(control.get_program()).args(control.get_args());
+    shell.arg("-D").arg(folder.join("data"));
+    // Of no process group that is ended from a keyboard.
+    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
     shell.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     shell.spawn().map_err(|error| format!("no shell: {error}"))
 }

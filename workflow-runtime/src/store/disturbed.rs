@@ -27,6 +27,11 @@ pub(crate) trait Disturbance: Send + Sync + 'static {
         Ok(runs)
     }
 
+    /// Whether what was loaded of so many runs is not given yet.
+    fn holds_loaded(&self, _runs: usize) -> bool {
+        false
+    }
+
     /// Whether so many runs are not loaded yet.
     fn holds_load(&self, _runs: usize) -> bool {
         false
@@ -71,7 +76,11 @@ decorate! {
             while self.by.holds_load(runs.len()) {
                 pause(Duration::from_millis(1)).await;
             }
-            self.inner.load(runs).await
+            let loaded = self.inner.load(runs).await;
+            while self.by.holds_loaded(runs.len()) {
+                pause(Duration::from_millis(1)).await;
+            }
+            loaded
         }
 
         async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {

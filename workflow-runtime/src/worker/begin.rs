@@ -77,7 +77,7 @@ impl WorkflowThread {
         self.with(ticket, |_, _| true);
     }
 
-    /// A run that was claimed, or is to be read again.
+    /// A run that was claimed.
     pub(super) fn recover(&mut self, stored: &StoredRun) {
         match self.held(stored.record.run) {
             Some(held) => {
@@ -87,6 +87,20 @@ impl WorkflowThread {
                 self.shared.run_slots.give_back(1);
             }
             None => self.take_in(stored),
+        }
+    }
+
+    /// A run that was read while it may have been in memory. If it has left
+    /// since, what was read may be of before: its last step would run again.
+    pub(super) fn reread(&mut self, stored: &StoredRun) {
+        let run = stored.record.run;
+        let has_left = self.lane().state().left.remove(&run);
+        if !has_left && self.held(run).is_none() {
+            return self.take_in(stored);
+        }
+        self.shared.run_slots.give_back(1);
+        if has_left {
+            self.reload(run);
         }
     }
 

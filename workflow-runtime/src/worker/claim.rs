@@ -11,7 +11,7 @@ use super::message::Message;
 use super::{Parts, Shared};
 use crate::clock::{Moment, Timestamp, within};
 use crate::error::Error;
-use crate::model::{CommandKind, RunId};
+use crate::model::{CommandKind, RunId, StoredRun};
 use crate::store::{SOUND, SUSPECT, tell_ends};
 
 /// Runs of one claim.
@@ -113,9 +113,8 @@ impl Claimer {
     async fn look(&mut self) -> Result<Duration, Error> {
         let mut again = Vec::new();
         self.shared.reload.take(&mut again, Some(Duration::ZERO));
-        again.iter().for_each(|_| self.shared.run_slots.take_over());
         // One that cannot be read must not hold up the others.
-        let reloaded = self.hand_out(&again).await;
+        let reloaded = self.reread(again).await;
         self.commands().await?;
         let all = self.claim().await?;
         self.suspects().await?;
@@ -138,6 +137,24 @@ impl Claimer {
         Ok(if settings.exclusive { wait } else { wait.min(poll) })
     }
 
+    /// Reads runs of this worker again. They may be in memory, and may leave it
+    /// meanwhile.
+    async fn reread(&self, mut runs: Vec<RunId>) -> Result<(), Error> {
+        if runs.is_empty() {
+            return Ok(());
+        }
+        runs.sort_unstable();
+        runs.dedup();
+        self.shared.lanes.iter().for_each(|lane| lane.state().rereads += 1);
+        runs.iter().for_each(|_| self.shared.run_slots.take_over());
+        let handed = self.hand_out(&runs, Message::Reread).await;
+        for inbox in &self.shared.threads {
+            // A thread that is gone reads nothing.
+            let _gone = inbox.push(Message::AllReread);
+        }
+        handed
+    }
+
     /// Claims what is due, as far as there are slots. False: some is left.
     async fn claim(&self) -> Result<bool, Error> {
         loop {
@@ -146,7 +163,7 @@ impl Claimer {
                 return Ok(false);
             }
             let runs = self.claim_some(slots, SOUND).await?;
-            self.hand_out(&runs).await?;
+            self.hand_out(&runs, Message::Recover).await?;
             if runs.len() < slots {
                 return Ok(true);
             }
@@ -192,7 +209,7 @@ impl Claimer {
             let runs = self.claim_some(slots, claims).await?;
             if !runs.is_empty() {
                 self.tried = Some(Tried { runs: runs.clone(), since });
-                return self.hand_out(&runs).await;
+                return self.hand_out(&runs, Message::Recover).await;
             }
         }
         Ok(())
@@ -215,14 +232,22 @@ impl Claimer {
         Ok(true)
     }
 
-    /// A claim whose answer was lost: what is in memory already is not taken
-    /// in again.
+    /// A claim whose answer was lost: what is not in memory is read.
     async fn reconcile(&self) -> Result<(), Error> {
         let Parts { store, writer, .. } = &self.shared.parts;
         let owned = store.owned(*writer).await?;
         self.unsure.store(false, Ordering::Release);
-        owned.iter().for_each(|_| self.shared.run_slots.take_over());
-        self.hand_out(&owned).await
+        self.look_for(&owned);
+        Ok(())
+    }
+
+    /// Asks the threads for those of their runs that are not in memory.
+    fn look_for(&self, owned: &[RunId]) {
+        for (index, inbox) in self.shared.threads.iter().enumerate() {
+            let of_thread = owned.iter().filter(|run| self.shared.lane_of(**run) == index);
+            // A thread that is gone leaves the run to the next life.
+            let _gone = inbox.push(Message::Owned(of_thread.copied().collect()));
+        }
     }
 
     /// How often is looked for runs that are this worker's and in nobody's
@@ -244,11 +269,7 @@ impl Claimer {
         self.searched = now;
         let before = std::mem::replace(&mut self.owned, owned.clone());
         owned.retain(|run| before.binary_search(run).is_ok());
-        for (index, inbox) in self.shared.threads.iter().enumerate() {
-            let of_thread = owned.iter().filter(|run| self.shared.lane_of(**run) == index);
-            // A thread that is gone leaves the run to the next life.
-            let _gone = inbox.push(Message::Owned(of_thread.copied().collect()));
-        }
+        self.look_for(&owned);
         Ok(())
     }
 
@@ -269,7 +290,11 @@ impl Claimer {
     }
 
     /// Each of `runs` has a slot.
-    async fn hand_out(&self, runs: &[RunId]) -> Result<(), Error> {
+    async fn hand_out(
+        &self,
+        runs: &[RunId],
+        how: fn(Box<StoredRun>) -> Message,
+    ) -> Result<(), Error> {
         if runs.is_empty() {
             return Ok(());
         }
@@ -292,7 +317,7 @@ impl Claimer {
                 // It was to be read again and has left meanwhile: it is claimed
                 // when it is due.
                 Ok(stored) if !stored.record.is_owned_by(writer) => continue,
-                Ok(stored) => Message::Recover(Box::new(stored)),
+                Ok(stored) => how(Box::new(stored)),
                 Err(damage) => Message::Damaged(run, damage),
             };
             // A thread that is gone leaves the run to the next life.

@@ -1,7 +1,7 @@
 //! What of a workflow thread outlives it: a turn that does not return has its
 //! thread replaced, and everything but its own run goes on.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -46,6 +46,27 @@ pub(super) struct LaneState {
     /// Who is told when nothing runs.
     pub(super) drain: Option<oneshot::Sender<()>>,
     pub(super) asked: BTreeMap<RunId, Asked>,
+    /// Readings of runs that are under way, or not handled yet.
+    pub(super) rereads: u32,
+    /// Runs that left memory meanwhile: what was read of them may be of before.
+    pub(super) left: BTreeSet<RunId>,
+}
+
+impl LaneState {
+    /// A run leaves memory.
+    pub(super) fn leaves(&mut self, run: RunId) {
+        if self.rereads > 0 {
+            self.left.insert(run);
+        }
+    }
+
+    /// What was read again at one time was handled.
+    pub(super) fn all_reread(&mut self) {
+        self.rereads = self.rereads.saturating_sub(1);
+        if self.rereads == 0 {
+            self.left.clear();
+        }
+    }
 }
 
 impl Lane {

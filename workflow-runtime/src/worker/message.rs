@@ -22,6 +22,11 @@ pub(super) enum Message {
     Start(Box<NewRun>),
     /// A stored run is to go on; it has a run slot.
     Recover(Box<StoredRun>),
+    /// A run that was read again while it may have been in memory; it has a run
+    /// slot.
+    Reread(Box<StoredRun>),
+    /// All runs that were read again at one time were handed out.
+    AllReread,
     /// A stored run cannot be read; it has a run slot.
     Damaged(RunId, Damage),
     /// A run of the thread before this one; it has a run slot.

@@ -107,7 +107,7 @@ impl Stepwise {
     pub(crate) fn to_replay(&self) -> Option<usize> {
         let mut longest = None;
         self.messages(|message| {
-            if let Message::Recover(stored) = message {
+            if let Message::Recover(stored) | Message::Reread(stored) = message {
                 longest = longest.max(Some(stored.history.len()));
             }
         });
@@ -118,7 +118,7 @@ impl Stepwise {
     /// each history and no more. Nothing else is of use after it.
     pub(crate) fn replay_up_to(&mut self, events: usize) -> Result<(), Error> {
         self.messages(|message| {
-            if let Message::Recover(stored) = message {
+            if let Message::Recover(stored) | Message::Reread(stored) = message {
                 stored.history.truncate(events);
                 stored.cancels.clear();
             }

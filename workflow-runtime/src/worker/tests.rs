@@ -259,6 +259,63 @@ async fn a_search_while_a_lane_is_read_back_takes_no_turn_again() {
     worker.shut_down(Duration::from_secs(5)).await;
 }
 
+static SHIPPED: AtomicU32 = AtomicU32::new(0);
+static MAY_SHIP: AtomicBool = AtomicBool::new(false);
+
+#[step]
+async fn ships() -> Result<()> {
+    SHIPPED.fetch_add(1, Ordering::SeqCst);
+    until(|| MAY_SHIP.load(Ordering::SeqCst)).await;
+    Ok(())
+}
+
+#[workflow]
+async fn ships_once() -> Result<()> {
+    ships().await
+}
+
+/// Gives what it loaded late.
+struct LateLoad {
+    loaded: Arc<AtomicU32>,
+    shut: Arc<AtomicBool>,
+}
+
+impl Disturbance for LateLoad {
+    fn before_commit(&self, _number: u64) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn after_commit(&self, _number: u64) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn holds_loaded(&self, _runs: usize) -> bool {
+        self.loaded.fetch_add(1, Ordering::SeqCst);
+        self.shut.load(Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_ended_while_it_was_read_again_runs_no_step_again() {
+    let (loaded, shut) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(true)));
+    let late = LateLoad { loaded: Arc::clone(&loaded), shut: Arc::clone(&shut) };
+    let store = Disturbed::around(Arc::new(MemoryStore::default()), late);
+    let (client, worker) = start_on(store, settings(1)).await;
+    let run = client.start(ships_once()).await.unwrap();
+    until(|| SHIPPED.load(Ordering::SeqCst) == 1).await;
+    let number = client.inner.store.find(run.id()).await.unwrap().unwrap().run;
+    assert!(worker.shared.reload.push(number).is_ok());
+    worker.shared.claim.notify_one();
+    until(|| loaded.load(Ordering::SeqCst) > 0).await;
+    // What was read has no result yet.
+    MAY_SHIP.store(true, Ordering::SeqCst);
+    run.result().within(Duration::from_secs(20)).await.unwrap();
+    shut.store(false, Ordering::SeqCst);
+    until(|| worker.shared.lanes[0].state().rereads == 0).await;
+    worker.shut_down(Duration::from_secs(5)).await;
+    assert_eq!(SHIPPED.load(Ordering::SeqCst), 1);
+}
+
 static GRUMPY: AtomicU32 = AtomicU32::new(0);
 static LET_GO: AtomicBool = AtomicBool::new(false);
 static DROPPED: AtomicBool = AtomicBool::new(false);

@@ -243,6 +243,8 @@ impl WorkflowThread {
         match message {
             Message::Start(new) => self.start(*new),
             Message::Recover(stored) => self.recover(&stored),
+            Message::Reread(stored) => self.reread(&stored),
+            Message::AllReread => self.lane().state().all_reread(),
             Message::Damaged(run, damage) => self.damaged(run, damage),
             Message::ReadBack(stored) => self.read_back(&stored),
             Message::Stuck(stored) => self.stuck(&stored),
@@ -352,6 +354,7 @@ impl WorkflowThread {
             run.abort_all(&self.stopper);
             self.give_back_slot(&mut run);
             self.held.remove(&ticket.run);
+            self.lane().state().leaves(ticket.run);
             if run.claimed_again {
                 self.reload(ticket.run);
             }

@@ -1,0 +1,160 @@
+//! Postgres in trouble: cut off, crashed, full, failed over, restored. Nothing
+//! that was acknowledged is lost, and nothing happens twice.
+//!
+//! `DISASTER_SECONDS` makes each test last so long; without it they are as long
+//! as they need to be.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use workflow_runtime::{Client, ErrorKind};
+use workflow_test_postgres::{Cluster, Settings, cluster};
+use workflow_tests::Place;
+use workflow_tests::chance::Chance;
+use workflow_tests::checker::{Acknowledged, check_orders};
+use workflow_tests::order::order;
+use workflow_tests::proxy::{Cut, Proxy};
+use workflow_tests::schema::Schema;
+
+use crate::fleet::{Worker, pause};
+
+/// Orders that are started one after the other by several callers, as long as
+/// it takes.
+struct Load {
+    stop: Arc<AtomicBool>,
+    acknowledged: Arc<Mutex<Acknowledged>>,
+    ended: Arc<AtomicU64>,
+    callers: Vec<tokio::task::JoinHandle<()>>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "disasters happen in real time")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+/// Callers of a load.
+const CALLERS: u64 = 24;
+
+impl Load {
+    fn on(client: &Client) -> Self {
+        let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (acknowledged, ended) =
+            (Arc::<Mutex<Acknowledged>>::default(), Arc::<AtomicU64>::default());
+        let callers = (0..CALLERS).map(|_| {
+            let (client, stop, next) = (client.clone(), Arc::clone(&stop), Arc::clone(&next));
+            let (acknowledged, ended) = (Arc::clone(&acknowledged), Arc::clone(&ended));
+            tokio::spawn(async move {
+                while !stop.load(Ordering::Acquire) {
+                    one(&client, next.fetch_add(1, Ordering::AcqRel), &acknowledged).await;
+                    ended.fetch_add(1, Ordering::AcqRel);
+                }
+            })
+        });
+        let callers = callers.collect();
+        Self { stop, acknowledged, ended, callers }
+    }
+
+    /// Until so many orders more have ended.
+    async fn goes_on(&self, orders: u64) {
+        let (until, begun) = (self.ended.load(Ordering::Acquire) + orders, now());
+        while self.ended.load(Ordering::Acquire) < until {
+            pause(5).await;
+            assert!(begun.elapsed() < Duration::from_secs(120), "it does not go on");
+        }
+    }
+
+    /// All have ended: what was acknowledged.
+    async fn end(self) -> Acknowledged {
+        self.stop.store(true, Ordering::Release);
+        for caller in self.callers {
+            caller.await.unwrap();
+        }
+        self.acknowledged.lock().unwrap().clone()
+    }
+}
+
+/// Starts an order and waits for its result, as often as it takes.
+async fn one(client: &Client, n: u64, acknowledged: &Mutex<Acknowledged>) {
+    // They sleep for 0 to 196 ms in their middle.
+    let number = n * 2_000 + n % 50;
+    let id = format!("order-{number}");
+    let run = loop {
+        match client.start(order(number).id(&id)).await {
+            Ok(run) => break run,
+            Err(error) if error.kind() == ErrorKind::Unavailable => pause(20).await,
+            Err(error) => panic!("{id}: {error}"),
+        }
+    };
+    acknowledged.lock().unwrap().starts.insert(id.clone());
+    let begun = now();
+    loop {
+        match run.result().within(Duration::from_secs(5)).await {
+            Ok(result) => {
+                acknowledged.lock().unwrap().results.insert(id, result);
+                return;
+            }
+            Err(error) => {
+                assert!(begun.elapsed() < Duration::from_secs(120), "{id} does not end: {error}");
+            }
+        }
+    }
+}
+
+/// A cluster of a test's own, and a network to it.
+struct Scene {
+    cluster: Cluster,
+    proxy: Proxy,
+    place: Place,
+}
+
+impl Scene {
+    async fn new(durable: bool) -> Option<Self> {
+        let settings = Settings { durable, ..Settings::default() };
+        let cluster = cluster(&settings)?;
+        let proxy = Proxy::to(cluster.port()).await;
+        Some(Self { cluster, proxy, place: Place::new() })
+    }
+
+    /// Where the workers and the client find the database.
+    fn schema(&self) -> Schema {
+        let url = format!("postgres://postgres@127.0.0.1:{}/postgres", self.proxy.port());
+        Schema { url, name: "disaster".to_owned() }
+    }
+
+    /// Where the test finds it.
+    fn behind(&self) -> Schema {
+        Schema { url: self.cluster.url().to_owned(), ..self.schema() }
+    }
+}
+
+/// How long a test is to last at least.
+fn length() -> Duration {
+    let seconds = std::env::var("DISASTER_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(0))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_cut_at_every_moment_and_nothing_is_lost() {
+    let Some(scene) = Scene::new(false).await else { return };
+    let mut chance = Chance::from_env("CUT_SEED");
+    let schema = scene.schema();
+    let client = schema.runtime().connect().await.unwrap();
+    let _workers: Vec<Worker> = (0..3).map(|_| Worker::start(&schema, &scene.place)).collect();
+    let load = Load::on(&client);
+    let begun = now();
+    let how = [Cut::BeforeReply, Cut::BeforeReply, Cut::InReply, Cut::BeforeRequest, Cut::Now];
+    while scene.proxy.cuts() < 500 || begun.elapsed() < length() {
+        let kind = how[usize::try_from(chance.below(5)).unwrap()];
+        scene.proxy.cut(chance.below(1_000), kind);
+        pause(chance.below(40)).await;
+        assert!(begun.elapsed() < length() + Duration::from_secs(120), "the cuts hit nothing");
+    }
+    let cuts = scene.proxy.cuts();
+    load.goes_on(50).await;
+    let orders =
+        check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
+    println!("{cuts} cuts, {orders} orders");
+    assert!(orders > 100, "{orders} orders tell nothing");
+    assert_eq!(client.health().forgot, 0);
+}

@@ -158,3 +158,65 @@ async fn connections_are_cut_at_every_moment_and_nothing_is_lost() {
     assert!(orders > 100, "{orders} orders tell nothing");
     assert_eq!(client.health().forgot, 0);
 }
+
+/// Kills one backend of the workers, or all.
+async fn kill_backends(scene: &Scene, limit: i64) -> i64 {
+    let mut sql = scene.behind().sql().await;
+    let kill = "select count(pg_terminate_backend(pid)) from (select pid from pg_stat_activity \
+                where application_name = 'workflow-runtime' order by random() limit $1) as chosen";
+    sqlx::query_scalar(kill).bind(limit).fetch_one(&mut sql).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_crashes_loses_nothing_and_needs_nobody() {
+    let Some(scene) = Scene::new(true).await else { return };
+    let schema = scene.schema();
+    let client = schema.runtime().connect().await.unwrap();
+    let _workers: Vec<Worker> = (0..2).map(|_| Worker::start(&schema, &scene.place)).collect();
+    let load = Load::on(&client);
+    let (begun, mut crashes) = (now(), 0);
+    while crashes < 3 || begun.elapsed() < length() {
+        load.goes_on(40).await;
+        for limit in [1, 1, 100] {
+            assert!(kill_backends(&scene, limit).await > 0);
+            load.goes_on(10).await;
+        }
+        scene.cluster.crash().unwrap();
+        crashes += 1;
+    }
+    load.goes_on(40).await;
+    let orders =
+        check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
+    println!("{crashes} crashes, {orders} orders");
+    assert_eq!(client.health().forgot, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_is_dark_for_long_delays_work_and_loses_none() {
+    let Some(scene) = Scene::new(false).await else { return };
+    let schema = scene.schema();
+    let client = schema.runtime().connect().await.unwrap();
+    let _workers: Vec<Worker> = (0..2).map(|_| Worker::start(&schema, &scene.place)).collect();
+    let load = Load::on(&client);
+    load.goes_on(40).await;
+    // Requests that are on their way arrive late, after others were sent.
+    scene.proxy.dark(true);
+    pause(30_000).await;
+    let health = client.health();
+    let trouble = health.trouble.as_ref().expect("the client does not know");
+    assert!(trouble.lasts > Duration::from_secs(10), "{health:?}");
+    assert!(health.oldest_waiting.is_some_and(|waits| waits > Duration::from_secs(10)));
+    scene.proxy.dark(false);
+    let begun = now();
+    load.goes_on(1).await;
+    println!("goes on after {:?}", begun.elapsed());
+    load.goes_on(40).await;
+    assert!(client.health().is_good(), "{:?}", client.health());
+    // Slowly, too.
+    scene.proxy.slow(200, Duration::from_millis(2));
+    load.goes_on(40).await;
+    scene.proxy.slow(0, Duration::ZERO);
+    let orders =
+        check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
+    assert!(orders > 100, "{orders} orders tell nothing");
+}

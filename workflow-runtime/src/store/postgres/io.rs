@@ -193,18 +193,25 @@ where
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
     loop {
         let left = question.patience.saturating_sub(Moment::now().since(begun));
-        let (ask, mut sent) = (question.ask.clone(), false);
+        let (ask, mut sent, at) = (question.ask.clone(), false, Moment::now());
         let tried = within(left, once(servers, &mut slot, (question.shape, ask), &mut sent)).await;
-        let error = match tried {
-            Some(Ok(answer)) => return Ok(answer),
-            Some(Err(error)) => error,
-            None => return Err(late(question.patience)),
+        let (fault, error) = match tried {
+            Some(Ok(answer)) => {
+                servers.pulse().note(at, &Ok(()));
+                return Ok(answer);
+            }
+            Some(Err(error)) => (Some(Fault::of(&error)), unavailable(error)),
+            None => (None, late(question.patience)),
         };
-        let may_again = question.again || !sent || Fault::of(&error) == Fault::Again;
+        let failed = Err(error);
+        // Each try counts: whoever asked may have given up.
+        servers.pulse().note(at, &failed);
+        let is_known = question.again || !sent || fault == Some(Fault::Again);
+        let ends = matches!(fault, None | Some(Fault::Item(_))) || !is_known;
         let left = question.patience.saturating_sub(Moment::now().since(begun));
         let wait = backoff.next();
-        if !may_again || wait >= left || matches!(Fault::of(&error), Fault::Item(_)) {
-            return Err(unavailable(error));
+        if ends || wait >= left {
+            return failed;
         }
         crate::clock::pause(wait).await;
     }

@@ -35,7 +35,7 @@ const FRESH: Duration = Duration::from_secs(600);
 
 /// What was acknowledged to this process.
 pub(super) struct Memory {
-    pulse: Arc<Pulse>,
+    pub(super) pulse: Arc<Pulse>,
     /// This process runs workflows, and has in memory what it wrote.
     is_worker: bool,
     known: Mutex<Known>,

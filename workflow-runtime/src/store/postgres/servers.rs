@@ -14,6 +14,7 @@ use super::memory::Memory;
 use super::{BULK, PATIENCE};
 use crate::clock::within;
 use crate::error::{Error, ErrorKind};
+use crate::store::Pulse;
 
 /// How long one server has to take a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -93,6 +94,11 @@ impl Servers {
             settings(schema).into_iter().map(local).collect()
         });
         Ok(Self { each, last: AtomicUsize::new(0), pooled, memory })
+    }
+
+    /// How the database fares.
+    pub(super) fn pulse(&self) -> &Pulse {
+        &self.memory.pulse
     }
 
     /// Whether connections keep what is said on them: if not, nobody listens.

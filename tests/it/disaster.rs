@@ -9,15 +9,16 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use workflow_runtime::{Client, ErrorKind};
-use workflow_test_postgres::{Cluster, Settings, cluster};
+use workflow_test_postgres::{Cluster, Copying, Settings, cluster};
 use workflow_tests::Place;
 use workflow_tests::chance::Chance;
-use workflow_tests::checker::{Acknowledged, check_orders};
+use workflow_tests::checker::{Acknowledged, check_no_fork, check_orders};
 use workflow_tests::order::order;
 use workflow_tests::proxy::{Cut, Proxy};
 use workflow_tests::schema::Schema;
 
 use crate::fleet::{Worker, pause};
+use crate::steps::{World, provided};
 
 /// Orders that are started one after the other by several callers, as long as
 /// it takes.
@@ -38,6 +39,12 @@ const CALLERS: u64 = 24;
 
 impl Load {
     fn on(client: &Client) -> Self {
+        Self::with(client, false)
+    }
+
+    /// `forgets`: the database may forget what it acknowledged; who waits for a
+    /// result starts the order again then.
+    fn with(client: &Client, forgets: bool) -> Self {
         let (stop, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let (acknowledged, ended) =
             (Arc::<Mutex<Acknowledged>>::default(), Arc::<AtomicU64>::default());
@@ -46,7 +53,8 @@ impl Load {
             let (acknowledged, ended) = (Arc::clone(&acknowledged), Arc::clone(&ended));
             tokio::spawn(async move {
                 while !stop.load(Ordering::Acquire) {
-                    one(&client, next.fetch_add(1, Ordering::AcqRel), &acknowledged).await;
+                    let n = next.fetch_add(1, Ordering::AcqRel);
+                    one(&client, n, &acknowledged, forgets).await;
                     ended.fetch_add(1, Ordering::AcqRel);
                 }
             })
@@ -75,29 +83,27 @@ impl Load {
 }
 
 /// Starts an order and waits for its result, as often as it takes.
-async fn one(client: &Client, n: u64, acknowledged: &Mutex<Acknowledged>) {
+async fn one(client: &Client, n: u64, acknowledged: &Mutex<Acknowledged>, forgets: bool) {
     // They sleep for 0 to 196 ms in their middle.
     let number = n * 2_000 + n % 50;
     let id = format!("order-{number}");
-    let run = loop {
-        match client.start(order(number).id(&id)).await {
-            Ok(run) => break run,
-            Err(error) if error.kind() == ErrorKind::Unavailable => pause(20).await,
-            Err(error) => panic!("{id}: {error}"),
-        }
-    };
-    acknowledged.lock().unwrap().starts.insert(id.clone());
-    let begun = now();
+    let (begun, mut started) = (now(), None);
     loop {
-        match run.result().within(Duration::from_secs(5)).await {
-            Ok(result) => {
-                acknowledged.lock().unwrap().results.insert(id, result);
-                return;
-            }
-            Err(error) => {
-                assert!(begun.elapsed() < Duration::from_secs(120), "{id} does not end: {error}");
-            }
+        assert!(begun.elapsed() < Duration::from_secs(120), "{id} does not end");
+        let run = match started.take() {
+            Some(run) => run,
+            None => match client.start(order(number).id(&id)).await {
+                Ok(run) => run,
+                Err(error) if error.kind() == ErrorKind::Unavailable => continue,
+                Err(error) => panic!("{id}: {error}"),
+            },
+        };
+        acknowledged.lock().unwrap().starts.insert(id.clone());
+        if let Ok(result) = run.result().within(Duration::from_secs(5)).await {
+            acknowledged.lock().unwrap().results.insert(id, result);
+            return;
         }
+        started = (!forgets).then_some(run);
     }
 }
 
@@ -219,4 +225,131 @@ async fn a_network_that_is_dark_for_long_delays_work_and_loses_none() {
     let orders =
         check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
     assert!(orders > 100, "{orders} orders tell nothing");
+}
+
+/// A primary and its standby, each behind a port that stays.
+struct Pair {
+    primary: Cluster,
+    /// Ports of the primary and of the next one.
+    ports: [Proxy; 2],
+    /// Which port the primary has.
+    first: usize,
+    /// What the standby receives passes here.
+    stream: Proxy,
+}
+
+impl Pair {
+    async fn new() -> Option<Self> {
+        let primary = cluster(&Settings::default())?;
+        let ports = [Proxy::to(primary.port()).await, Proxy::to(1).await];
+        let stream = Proxy::to(primary.port()).await;
+        Some(Self { primary, ports, first: 0, stream })
+    }
+
+    fn schema(&self) -> Schema {
+        let [one, other] = [self.ports[0].port(), self.ports[1].port()];
+        let url = format!(
+            "postgres://postgres@127.0.0.1:{one},127.0.0.1:{other}/postgres?\
+             target_session_attrs=read-write"
+        );
+        Schema { url, name: "pair".to_owned() }
+    }
+
+    fn behind(&self) -> Schema {
+        Schema { url: self.primary.url().to_owned(), ..self.schema() }
+    }
+
+    /// How many rows there are.
+    async fn rows(&self) -> i64 {
+        let mut sql = self.behind().sql().await;
+        sqlx::query_scalar("select count(*) from history").fetch_one(&mut sql).await.unwrap()
+    }
+
+    async fn standby(&self, copying: Copying) -> Cluster {
+        self.stream.lead_to(self.primary.port());
+        self.stream.dark(false);
+        let standby = self.primary.standby(self.stream.port(), copying).unwrap();
+        self.ports[1 - self.first].lead_to(standby.port());
+        standby
+    }
+
+    /// The primary is gone, and the standby takes over; how long it takes from
+    /// then until something is committed.
+    async fn fail_over(&mut self, standby: Cluster) -> Duration {
+        self.primary.destroy().unwrap();
+        self.stream.cut_all();
+        standby.promote().unwrap();
+        let begun = now();
+        (self.primary, self.first) = (standby, 1 - self.first);
+        let rows = self.rows().await;
+        while self.rows().await == rows {
+            pause(5).await;
+            assert!(begun.elapsed() < Duration::from_secs(60), "nobody goes on");
+        }
+        begun.elapsed()
+    }
+}
+
+/// How often a standby takes over.
+const FAILOVERS: usize = 20;
+
+fn report(what: &str, mut times: Vec<Duration>) {
+    times.sort();
+    let [middle, longest] = [times[times.len() / 2], times[times.len() - 1]];
+    println!("{} {what}: first commit after {middle:?}, at most {longest:?}", times.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_synchronous_standby_takes_over_and_nothing_is_lost() {
+    let Some(mut pair) = Pair::new().await else { return };
+    let (place, schema) = (Place::new(), pair.schema());
+    let client = schema.runtime().connect().await.unwrap();
+    let _workers: Vec<Worker> = (0..2).map(|_| Worker::start(&schema, &place)).collect();
+    let load = Load::on(&client);
+    let (begun, mut times) = (now(), Vec::new());
+    while times.len() < FAILOVERS || begun.elapsed() < length() {
+        let standby = pair.standby(Copying::Synchronous).await;
+        load.goes_on(20).await;
+        times.push(pair.fail_over(standby).await);
+        load.goes_on(5).await;
+    }
+    let orders = check_orders(&pair.behind(), &place.path("ledger"), &load.end().await).await;
+    report("failovers", times);
+    println!("{orders} orders");
+    assert_eq!(client.health().forgot, 0, "something was forgotten");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_did_not_have_everything_is_found_out_every_time() {
+    let Some(mut pair) = Pair::new().await else { return };
+    let (place, world, schema) = (Place::new(), Arc::<World>::default(), pair.schema());
+    let lease = Duration::from_secs(1);
+    let build = || provided(schema.runtime(), &place, &world).lease(lease).build();
+    let workers = [build().await.unwrap(), build().await.unwrap()];
+    let client = schema.runtime().connect().await.unwrap();
+    let load = Load::with(&client, true);
+    let forgot = || workers.iter().map(|worker| worker.health().forgot).sum::<u32>();
+    let (begun, mut times) = (now(), Vec::new());
+    while times.len() < FAILOVERS || begun.elapsed() < length() {
+        let standby = pair.standby(Copying::Asynchronous).await;
+        load.goes_on(20).await;
+        // What is committed from here on the standby never gets.
+        pair.stream.dark(true);
+        load.goes_on(20).await;
+        let before = forgot();
+        times.push(pair.fail_over(standby).await);
+        let failed = now();
+        while forgot() == before {
+            pause(5).await;
+            assert!(failed.elapsed() < Duration::from_secs(30), "nobody noticed");
+        }
+        load.goes_on(5).await;
+    }
+    load.end().await;
+    let orders = check_no_fork(&pair.behind(), &place.path("ledger")).await;
+    report("failovers that forgot something", times);
+    println!("{orders} orders");
+    for worker in workers {
+        worker.shutdown().await.unwrap();
+    }
 }

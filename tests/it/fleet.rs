@@ -1,19 +1,18 @@
 //! Many workers on one Postgres: killed, stopped, racing.
 
-use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::Row as _;
 use workflow_runtime::{Client, ErrorKind, Handle, Runtime};
 use workflow_test_postgres::{Settings, cluster};
+use workflow_tests::Place;
 use workflow_tests::chance::Chance;
-use workflow_tests::order::{Recorded, check, hogs, order};
+use workflow_tests::checker::{Acknowledged, check_orders};
+use workflow_tests::order::{hogs, order};
 use workflow_tests::schema::Schema;
 use workflow_tests::served::doubled;
-use workflow_tests::{Place, lines};
 
 use crate::steps::{World, provided};
 
@@ -70,34 +69,9 @@ async fn all_end(runs: &[Handle<String>]) {
     }
 }
 
-/// What is recorded of orders, and nothing is left over.
-async fn recorded(schema: &Schema) -> BTreeMap<String, Recorded> {
-    let mut sql = schema.sql().await;
-    let left: i64 = sqlx::query_scalar(
-        "select (select count(*) from active) + (select count(*) from attempts) \
-         + (select count(*) from runs where status <> 1)",
-    )
-    .fetch_one(&mut sql)
-    .await
-    .unwrap();
-    assert_eq!(left, 0, "rows of open runs are left over, or runs did not complete");
-    let gaps: i64 = sqlx::query_scalar(
-        "select count(*) from (select run, count(*) as rows, max(seq) as last from history \
-         group by run) as h where rows <> last",
-    )
-    .fetch_one(&mut sql)
-    .await
-    .unwrap();
-    assert_eq!(gaps, 0, "a history has gaps");
-    let steps = "select workflow_id, payload from history join runs on runs.id = run \
-                 where kind = 'step' order by run, seq";
-    let mut orders: BTreeMap<String, Recorded> = BTreeMap::new();
-    for row in sqlx::query(steps).fetch_all(&mut sql).await.unwrap() {
-        let payload: String = row.get("payload");
-        let token = payload.trim_start_matches("{\"ok\":\"").trim_end_matches("\"}").to_owned();
-        orders.entry(row.get("workflow_id")).or_default().push(token);
-    }
-    orders
+/// All orders went on in order; how many there are.
+async fn checked(schema: &Schema, place: &Place) -> usize {
+    check_orders(schema, &place.path("ledger"), &Acknowledged::default()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,9 +92,7 @@ async fn workers_are_killed_again_and_again_and_every_order_ends_once() {
         assert!(kills < 120, "the orders do not end");
     }
     ended.await.unwrap();
-    let orders = recorded(&schema).await;
-    assert_eq!(orders.len(), 2_000);
-    check(&lines(&place.path("ledger")), &orders);
+    assert_eq!(checked(&schema, &place).await, 2_000);
     assert!(kills >= 3, "{kills} kills tell nothing");
     println!("{kills} kills");
 }
@@ -173,7 +145,7 @@ async fn a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more
     // Alone, it works.
     let last = client.start(doubled(21)).await.unwrap();
     assert_eq!(last.result().within(Duration::from_secs(30)).await.unwrap(), 42);
-    assert_eq!(recorded(&schema).await.len(), 300 + 1);
+    assert_eq!(checked(&schema, &place).await, 300);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -405,7 +377,7 @@ async fn a_transaction_that_somebody_forgot_stops_nobody() {
     sqlx::raw_sql(begin).execute(&mut forgotten).await.unwrap();
     let runs = start(&client, 500).await;
     all_end(&runs).await;
-    check(&lines(&place.path("ledger")), &recorded(&schema).await);
+    assert_eq!(checked(&schema, &place).await, 500);
     sqlx::raw_sql("rollback").execute(&mut forgotten).await.unwrap();
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sqlx::Row as _;
 
-use crate::order::{Recorded, check};
+use crate::order::{Recorded, check, check_recorded};
 use crate::schema::Schema;
 
 /// What was acknowledged to whoever started runs.
@@ -57,8 +57,34 @@ const NEVER: [(&str, &str); 6] = [
 /// # Panics
 ///
 /// Something was lost, doubled, or made up.
-#[expect(clippy::expect_used, reason = "a check that cannot be made has failed")]
 pub async fn check_orders(schema: &Schema, ledger: &Path, acknowledged: &Acknowledged) -> usize {
+    let (ended, orders) = read(schema).await;
+    for id in &acknowledged.starts {
+        assert!(ended.contains_key(id), "the start of {id} was acknowledged and is lost");
+    }
+    for (id, result) in &acknowledged.results {
+        assert_eq!(ended.get(id), Some(result), "the result of {id} was told and is another");
+    }
+    check(&crate::lines(ledger), &orders);
+    orders.len()
+}
+
+/// The same where the database forgot some of what it had acknowledged: what it
+/// has is of one piece, each effect built on the one before it. Returns how many
+/// orders there are.
+///
+/// # Panics
+///
+/// A history was forked.
+pub async fn check_no_fork(schema: &Schema, ledger: &Path) -> usize {
+    let (_, orders) = read(schema).await;
+    check_recorded(&crate::lines(ledger), &orders);
+    orders.len()
+}
+
+/// The results of orders, and what is recorded of them.
+#[expect(clippy::expect_used, reason = "a check that cannot be made has failed")]
+async fn read(schema: &Schema) -> (BTreeMap<String, String>, BTreeMap<String, Recorded>) {
     let mut sql = schema.sql().await;
     for (what, query) in NEVER {
         let found = sqlx::query_scalar::<_, String>(query).fetch_all(&mut sql).await;
@@ -72,12 +98,6 @@ pub async fn check_orders(schema: &Schema, ledger: &Path, acknowledged: &Acknowl
         assert_eq!(status, 1, "{id} did not complete");
         ended.insert(id, plain(&row.get::<String, _>("output")));
     }
-    for id in &acknowledged.starts {
-        assert!(ended.contains_key(id), "the start of {id} was acknowledged and is lost");
-    }
-    for (id, result) in &acknowledged.results {
-        assert_eq!(ended.get(id), Some(result), "the result of {id} was told and is another");
-    }
     let steps = "select workflow_id, payload from history join runs on runs.id = run \
                  where kind = 'step' and workflow = 'order' order by run, seq";
     let mut orders: BTreeMap<String, Recorded> = BTreeMap::new();
@@ -86,8 +106,7 @@ pub async fn check_orders(schema: &Schema, ledger: &Path, acknowledged: &Acknowl
         orders.entry(of).or_default().push(plain(&row.get::<String, _>("payload")));
     }
     assert_eq!(orders.len(), ended.len(), "an order has no steps");
-    check(&crate::lines(ledger), &orders);
-    orders.len()
+    (ended, orders)
 }
 
 /// The text of a result.

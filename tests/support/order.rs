@@ -77,8 +77,34 @@ pub type Recorded = Vec<String>;
 /// # Panics
 ///
 /// Something was lost or doubled.
-#[expect(clippy::panic, reason = "a ledger that cannot be read is no ledger")]
 pub fn check(lines: &[String], orders: &BTreeMap<String, Recorded>) {
+    let effects = effects(lines);
+    for (id, recorded) in orders {
+        check_one(id, &effects[id.as_str()], recorded);
+    }
+}
+
+/// Whether each recorded result is of one effect, built on what is recorded
+/// before it.
+///
+/// # Panics
+///
+/// It is not.
+pub fn check_recorded(lines: &[String], orders: &BTreeMap<String, Recorded>) {
+    let effects = effects(lines);
+    for (id, recorded) in orders {
+        assert_eq!(recorded.len(), 3, "{id}: {recorded:?}");
+        let mut input = id.trim_start_matches("order-");
+        for token in recorded {
+            let of = effects[id.as_str()].iter().find(|one| one.token == *token);
+            assert_eq!(of.map(|one| &*one.input), Some(input), "{id}: {recorded:?}");
+            input = token;
+        }
+    }
+}
+
+#[expect(clippy::panic, reason = "a ledger that cannot be read is no ledger")]
+fn effects(lines: &[String]) -> BTreeMap<&str, Vec<Effect>> {
     let mut effects: BTreeMap<&str, Vec<Effect>> = BTreeMap::new();
     for line in lines {
         let words: Vec<&str> = line.split(' ').collect();
@@ -87,9 +113,7 @@ pub fn check(lines: &[String], orders: &BTreeMap<String, Recorded>) {
         let at = at.parse().unwrap_or_default();
         effects.entry(run).or_default().push(Effect { at, key, stage, input, token });
     }
-    for (id, recorded) in orders {
-        check_one(id, &effects[id.as_str()], recorded);
-    }
+    effects
 }
 
 #[expect(clippy::panic, reason = "a result from nowhere is no result")]

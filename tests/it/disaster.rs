@@ -13,6 +13,7 @@ use workflow_test_postgres::{Cluster, Copying, Settings, cluster};
 use workflow_tests::Place;
 use workflow_tests::chance::Chance;
 use workflow_tests::checker::{Acknowledged, check_no_fork, check_orders};
+use workflow_tests::disk::{Disk, skip};
 use workflow_tests::order::order;
 use workflow_tests::proxy::{Cut, Proxy};
 use workflow_tests::schema::Schema;
@@ -225,6 +226,83 @@ async fn a_network_that_is_dark_for_long_delays_work_and_loses_none() {
     let orders =
         check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
     assert!(orders > 100, "{orders} orders tell nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_of_the_database_workflows_wait_and_go_on_when_there_is_room() {
+    let disk = match Disk::new(32) {
+        Ok(disk) => disk,
+        Err(reason) => return skip(&reason),
+    };
+    let Some(scene) = Scene::new(false).await else { return };
+    let space = disk.root().join("space");
+    std::fs::create_dir(&space).unwrap();
+    scene.cluster.takes(&space).unwrap();
+    let mut sql = scene.behind().sql().await;
+    for text in [
+        format!("create tablespace small location '{}'", space.display()),
+        "alter database postgres set default_tablespace = small".to_owned(),
+    ] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut sql).await.unwrap();
+    }
+    let (world, schema) = (Arc::<World>::default(), scene.schema());
+    let worker = provided(schema.runtime(), &scene.place, &world).build().await.unwrap();
+    let load = Load::on(worker.client());
+    load.goes_on(40).await;
+    let ballast = disk.root().join("ballast");
+    crate::disk::ballast(&ballast, 0);
+    let begun = now();
+    let is_full = || {
+        let trouble = worker.health().trouble;
+        trouble.is_some_and(|trouble| trouble.message.contains("disk of the database is full"))
+    };
+    while !is_full() {
+        pause(20).await;
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", worker.health());
+    }
+    pause(2_000).await;
+    assert!(worker.health().oldest_waiting.is_some_and(|waits| waits > Duration::from_secs(1)));
+    let mut sql = scene.behind().sql().await;
+    let failed = sqlx::query_scalar("select count(*) from disaster.runs where status > 1");
+    assert_eq!(failed.fetch_one(&mut sql).await.unwrap_or(-1_i64), 0, "a workflow failed");
+    std::fs::remove_file(&ballast).unwrap();
+    load.goes_on(40).await;
+    let health = worker.health();
+    assert!(health.is_good(), "{health:?}");
+    check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
+    worker.shutdown().await.unwrap();
+    // The server leaves the disk before it goes.
+    drop(scene);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_backup_under_running_workers_is_reported_and_forks_no_history() {
+    let Some(scene) = Scene::new(false).await else { return };
+    let (world, schema) = (Arc::<World>::default(), scene.schema());
+    let lease = Duration::from_secs(1);
+    let build = || provided(schema.runtime(), &scene.place, &world).lease(lease).build();
+    let workers = [build().await.unwrap(), build().await.unwrap()];
+    let client = schema.runtime().connect().await.unwrap();
+    let load = Load::with(&client, true);
+    for round in 1..=3 {
+        load.goes_on(40).await;
+        let backup = scene.cluster.backup().unwrap();
+        load.goes_on(40).await;
+        scene.cluster.restore(&backup).unwrap();
+        let begun = now();
+        while workers.iter().any(|worker| worker.health().forgot < round) {
+            pause(5).await;
+            assert!(begun.elapsed() < Duration::from_secs(30), "a worker did not notice");
+        }
+        load.goes_on(40).await;
+    }
+    assert!(client.health().forgot > 0, "the client did not notice");
+    load.end().await;
+    let orders = check_no_fork(&scene.behind(), &scene.place.path("ledger")).await;
+    assert!(orders > 100, "{orders} orders tell nothing");
+    for worker in workers {
+        worker.shutdown().await.unwrap();
+    }
 }
 
 /// A primary and its standby, each behind a port that stays.

@@ -34,7 +34,7 @@ pub(crate) fn builder(file: &Path, beside: &Place, world: &Arc<World>) -> Builde
 }
 
 /// Takes all room but so many bytes.
-fn ballast(path: &Path, room: u64) {
+pub(crate) fn ballast(path: &Path, room: u64) {
     let mut file = File::create(path).unwrap();
     let block = vec![0; 64 << 10];
     while file.write_all(&block).is_ok() {}

@@ -2,6 +2,7 @@
 //! Linux, as root.
 
 use std::fs::File;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -49,6 +50,9 @@ impl Disk {
     /// Why there is none: most often, no root.
     pub fn new(megabytes: u64) -> Result<Self, String> {
         let disk = Self { folder: tempfile::tempdir().map_err(|error| error.to_string())? };
+        // A server of another user may write to it.
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(disk.folder.path(), open).map_err(|error| error.to_string())?;
         let image = File::create(disk.image()).map_err(|error| error.to_string())?;
         image.set_len(megabytes << 20).map_err(|error| error.to_string())?;
         run("mkfs.ext4", &["-q", "-F", text(&disk.image())])?;

@@ -1,10 +1,10 @@
 //! What befalls clusters: crashes, standbys that take over, older backups.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::{Cluster, free_port, run, server_user, text};
+use crate::{Cluster, free_port, run, text};
 
 /// When a commit is acknowledged that has to reach a standby.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -25,9 +25,7 @@ impl Cluster {
     pub fn standby(&self, through: u16, copying: Copying) -> Result<Self, String> {
         let folder = tempfile::Builder::new().prefix("workflow-postgres-").tempdir();
         let folder = folder.map_err(|error| format!("no folder: {error}"))?.keep();
-        if let Some(user) = server_user()? {
-            run(Command::new("chown").arg(user).arg(&folder))?;
-        }
+        self.takes(&folder)?;
         let standby = Self::new(&self.programs, self.user.as_deref(), &folder, free_port()?)?;
         let port = through.to_string();
         let mut backup = self.program("pg_basebackup");
@@ -63,6 +61,18 @@ impl Cluster {
             pause(Duration::from_millis(50));
         }
         Err(format!("not within 30 s: {query}"))
+    }
+
+    /// The server may write to that folder, and nobody else.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be given to it.
+    pub fn takes(&self, folder: &Path) -> Result<(), String> {
+        match &self.user {
+            Some(user) => run(Command::new("chown").arg(user).arg(folder)).map(drop),
+            None => Ok(()),
+        }
     }
 
     /// The server crashes and recovers.

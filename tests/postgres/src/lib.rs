@@ -3,6 +3,7 @@
 //! process that started it, however that ends.
 
 mod disaster;
+mod pooler;
 mod tls;
 
 use std::ffi::OsString;
@@ -13,6 +14,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 
 pub use disaster::Copying;
+pub use pooler::{Pooler, pooler};
 
 /// Names a database that tests may make schemas in.
 pub const VARIABLE: &str = "WORKFLOW_TEST_POSTGRES";

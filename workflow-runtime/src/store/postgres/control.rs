@@ -2,8 +2,8 @@
 //! others, deletion.
 
 use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
 
+use super::link::Connection;
 use super::read;
 use super::{Claimant, shared};
 use crate::clock::Timestamp;
@@ -24,7 +24,7 @@ macro_rules! shared_sql {
 
 type Done<T> = Result<T, sqlx::Error>;
 
-pub(super) async fn take_over(connection: &mut PgConnection, over: TakeOver) -> Done<()> {
+pub(super) async fn take_over(connection: &mut Connection, over: TakeOver) -> Done<()> {
     let (writer, now) = (over.writer.0, over.now.as_millis());
     let most = i32::try_from(over.max_claims).unwrap_or(i32::MAX);
     let from = match over.of {
@@ -33,39 +33,39 @@ pub(super) async fn take_over(connection: &mut PgConnection, over: TakeOver) -> 
         Of::Nobody => None,
     };
     if let Some(from) = from {
-        let bury = sqlx::query_scalar(sql!("bury")).bind(writer).bind(from).bind(most);
-        for run in bury.fetch_all(&mut *connection).await? {
+        let bury = connection.query_scalar(sql!("bury")).bind(writer).bind(from).bind(most);
+        for run in bury.fetch_all(&mut **connection).await? {
             let end = dead(over.max_claims, over.now);
             // What is known of its attempts stays: it may be redriven.
             close(connection, run, &end).await?;
-            let letter = sqlx::query(shared_sql!("query/dead_letter")).bind(run).bind("run");
-            letter.bind(reason_of(&end)).bind(now).execute(&mut *connection).await?;
+            let letter = connection.query(shared_sql!("query/dead_letter")).bind(run).bind("run");
+            letter.bind(reason_of(&end)).bind(now).execute(&mut **connection).await?;
         }
         let pause = i64::try_from(over.pause.as_millis()).unwrap_or(i64::MAX);
         let take_over =
-            sqlx::query(sql!("take_over")).bind(writer).bind(from).bind(now).bind(pause);
-        take_over.bind(&over.build).execute(&mut *connection).await?;
+            connection.query(sql!("take_over")).bind(writer).bind(from).bind(now).bind(pause);
+        take_over.bind(&over.build).execute(&mut **connection).await?;
     }
     if !matches!(over.of, Of::Worker(_)) {
-        let refused = sqlx::query(sql!("try_refused")).bind(&over.build).bind(now);
-        refused.execute(&mut *connection).await?;
+        let refused = connection.query(sql!("try_refused")).bind(&over.build).bind(now);
+        refused.execute(&mut **connection).await?;
     }
     Ok(())
 }
 
 /// Ends an open run from outside.
-async fn close(connection: &mut PgConnection, run: i64, end: &End) -> Done<()> {
+async fn close(connection: &mut Connection, run: i64, end: &End) -> Done<()> {
     let how = i16::try_from(end.how.code()).unwrap_or(i16::MAX);
-    let ended = sqlx::query(sql!("end")).bind(run).bind(how);
-    ended.bind(&*end.output).bind(end.at.as_millis()).execute(&mut *connection).await?;
+    let ended = connection.query(sql!("end")).bind(run).bind(how);
+    ended.bind(&*end.output).bind(end.at.as_millis()).execute(&mut **connection).await?;
     for text in [shared_sql!("commit/leave"), shared_sql!("commit/unblock")] {
-        sqlx::query(text).bind(run).execute(&mut *connection).await?;
+        connection.query(text).bind(run).execute(&mut **connection).await?;
     }
     Ok(())
 }
 
 pub(super) async fn claim(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     writer: WriterId,
     now: Timestamp,
     limit: u32,
@@ -73,7 +73,8 @@ pub(super) async fn claim(
     by: std::sync::Arc<Claimant>,
 ) -> Done<Vec<RunId>> {
     let int = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
-    let rows = sqlx::query(sql!("claim"))
+    let rows = connection
+        .query(sql!("claim"))
         .bind(writer.0)
         .bind(now.as_millis())
         .bind(i64::from(limit))
@@ -81,14 +82,14 @@ pub(super) async fn claim(
         .bind(int(claims.1))
         .bind(by.workflows.clone())
         .bind(&*by.build)
-        .fetch_all(connection)
+        .fetch_all(&mut **connection)
         .await?;
     rows.iter().map(|row| row.try_get("run").map(RunId)).collect()
 }
 
 /// `again`: it was asked before, and the answer was lost.
 pub(super) async fn command(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     run: RunId,
     command: Command,
     again: bool,
@@ -96,16 +97,18 @@ pub(super) async fn command(
     // First, as whoever ends the run does: numbers of commands follow each
     // other, and no end comes between.
     let held =
-        sqlx::query(sql!("lock_active")).bind(run.0).fetch_optional(&mut *connection).await?;
+        connection.query(sql!("lock_active")).bind(run.0).fetch_optional(&mut **connection).await?;
     let owner = held.map(|row| row.try_get::<Option<i64>, _>("owner")).transpose()?.flatten();
-    let known = sqlx::query(sql!("lock_run")).bind(run.0).fetch_optional(&mut *connection).await?;
+    let known =
+        connection.query(sql!("lock_run")).bind(run.0).fetch_optional(&mut **connection).await?;
     let Some(known) = known else { return Ok(Commanded::Unknown) };
     let clean = |text: &str| text.replace('\0', "\u{FFFD}");
     let (by, reason) = (clean(&command.by), command.reason.as_deref().map(clean));
     if again {
-        let is_asked = sqlx::query_scalar(sql!("is_asked")).bind(run.0).bind(command.kind.as_str());
+        let is_asked =
+            connection.query_scalar(sql!("is_asked")).bind(run.0).bind(command.kind.as_str());
         let is_asked = is_asked.bind(&by).bind(&reason).bind(command.at.as_millis());
-        if is_asked.fetch_one(&mut *connection).await? {
+        if is_asked.fetch_one(&mut **connection).await? {
             return Ok(Commanded::Accepted);
         }
     }
@@ -123,16 +126,17 @@ pub(super) async fn command(
         CommandKind::Retry | CommandKind::Redrive => false,
     };
     if command.kind == CommandKind::Terminate {
-        sqlx::query(sql!("obey")).bind(run.0).execute(&mut *connection).await?;
+        connection.query(sql!("obey")).bind(run.0).execute(&mut **connection).await?;
     }
-    let number: i64 = sqlx::query_scalar(sql!("command"))
+    let number: i64 = connection
+        .query_scalar(sql!("command"))
         .bind(run.0)
         .bind(command.kind.as_str())
         .bind(by)
         .bind(reason)
         .bind(command.at.as_millis())
         .bind(!pending)
-        .fetch_one(&mut *connection)
+        .fetch_one(&mut **connection)
         .await?;
     act(connection, run.0, number, &command).await?;
     Ok(Commanded::Accepted)
@@ -159,36 +163,56 @@ impl Known {
     }
 }
 
-async fn act(connection: &mut PgConnection, run: i64, number: i64, command: &Command) -> Done<()> {
+async fn act(connection: &mut Connection, run: i64, number: i64, command: &Command) -> Done<()> {
     let at = command.at.as_millis();
     match command.kind {
         CommandKind::Cancel => {
-            sqlx::query(sql!("ask")).bind(run).bind(at).bind(number).execute(connection).await?;
+            connection
+                .query(sql!("ask"))
+                .bind(run)
+                .bind(at)
+                .bind(number)
+                .execute(&mut **connection)
+                .await?;
         }
         CommandKind::Terminate => {
             close(connection, run, &terminated(command)).await?;
-            sqlx::query(shared_sql!("commit/forget")).bind(run).execute(connection).await?;
+            connection
+                .query(shared_sql!("commit/forget"))
+                .bind(run)
+                .execute(&mut **connection)
+                .await?;
         }
         CommandKind::Retry => {
-            sqlx::query(shared_sql!("commit/unblock")).bind(run).execute(&mut *connection).await?;
-            sqlx::query(shared_sql!("query/free")).bind(run).bind(at).execute(connection).await?;
+            connection
+                .query(shared_sql!("commit/unblock"))
+                .bind(run)
+                .execute(&mut **connection)
+                .await?;
+            connection
+                .query(shared_sql!("query/free"))
+                .bind(run)
+                .bind(at)
+                .execute(&mut **connection)
+                .await?;
         }
         CommandKind::Redrive => {
-            sqlx::query(sql!("revive")).bind(run).execute(&mut *connection).await?;
-            let reopen = sqlx::query(shared_sql!("query/reopen")).bind(run).bind(at);
-            reopen.execute(&mut *connection).await?;
-            let letters = sqlx::query(shared_sql!("query/delete_dead_letters")).bind(run);
-            letters.execute(connection).await?;
+            connection.query(sql!("revive")).bind(run).execute(&mut **connection).await?;
+            let reopen = connection.query(shared_sql!("query/reopen")).bind(run).bind(at);
+            reopen.execute(&mut **connection).await?;
+            let letters = connection.query(shared_sql!("query/delete_dead_letters")).bind(run);
+            letters.execute(&mut **connection).await?;
         }
     }
     Ok(())
 }
 
 pub(super) async fn open_commands(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     writer: i64,
 ) -> Done<Vec<(RunId, Command)>> {
-    let rows = sqlx::query(sql!("open_commands")).bind(writer).fetch_all(connection).await?;
+    let rows =
+        connection.query(sql!("open_commands")).bind(writer).fetch_all(&mut **connection).await?;
     let mut commands = Vec::with_capacity(rows.len());
     for row in rows {
         if let Some(command) = read::command(&row)? {
@@ -202,17 +226,17 @@ pub(super) async fn open_commands(
 const WINDOW: i64 = 2_000;
 
 pub(super) async fn old(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     after: RunId,
     before: Timestamp,
 ) -> Done<Sweep> {
-    let window = sqlx::query_as(shared_sql!("query/window")).bind(after.0).bind(WINDOW);
-    let window: (Option<i64>, Option<i64>) = window.fetch_one(&mut *connection).await?;
+    let window = connection.query_as(shared_sql!("query/window")).bind(after.0).bind(WINDOW);
+    let window: (Option<i64>, Option<i64>) = window.fetch_one(&mut **connection).await?;
     let (Some(last), Some(accepted)) = window else { return Ok(Sweep::default()) };
     if accepted >= before.as_millis() {
         return Ok(Sweep { next: Some(RunId(last)), is_young: true, ..Sweep::default() });
     }
-    let old = sqlx::query_scalar(shared_sql!("query/old")).bind(after.0).bind(last);
-    let runs = read::runs(old.bind(before.as_millis()).fetch_all(connection).await?);
+    let old = connection.query_scalar(shared_sql!("query/old")).bind(after.0).bind(last);
+    let runs = read::runs(old.bind(before.as_millis()).fetch_all(&mut **connection).await?);
     Ok(Sweep { runs, next: Some(RunId(last)), is_young: false })
 }

@@ -24,11 +24,14 @@ impl Fleet for Inner {
         let Member { writer, build, workflows, host, process, at } = member;
         let joined = build.clone();
         self.io
-            .live(self.sign, ask!(c => {
-                let join =
-                    sqlx::query(sql!("join")).bind(writer.0).bind(host).bind(i64::from(process));
-                join.bind(joined).bind(at.as_millis()).execute(c).await.map(drop)
-            }))
+            .live(
+                self.sign,
+                ask!(c => {
+                    let join =
+                        c.query(sql!("join")).bind(writer.0).bind(host).bind(i64::from(process));
+                    join.bind(joined).bind(at.as_millis()).execute(&mut **c).await.map(drop)
+                }),
+            )
             .await?;
         self.claims_as(Claimant { build: build.into(), workflows: Some(workflows) });
         self.ensure(writer).await
@@ -40,8 +43,8 @@ impl Fleet for Inner {
             .live(
                 self.sign,
                 ask!(c => {
-                    let beat = sqlx::query(sql!("beat")).bind(writer.0);
-                    let Some(row) = beat.fetch_optional(c).await? else { return Ok(None) };
+                    let beat = c.query(sql!("beat")).bind(writer.0);
+                    let Some(row) = beat.fetch_optional(&mut **c).await? else { return Ok(None) };
                     servers.memory.lives(writer, row.try_get("beat")?, sent);
                     let at = Timestamp::from_millis(row.try_get("at")?);
                     let is_outdated = row.try_get::<i64, _>("version")? > open::known();
@@ -56,7 +59,7 @@ impl Fleet for Inner {
             .live(
                 self.sign,
                 ask!(c => {
-                    let rows = sqlx::query(sql!("others")).bind(writer.0).fetch_all(c).await?;
+                    let rows = c.query(sql!("others")).bind(writer.0).fetch_all(&mut **c).await?;
                     let seen = rows.iter().map(|row| {
                         Ok(Seen {
                             worker: WriterId(row.try_get("writer")?),
@@ -72,10 +75,13 @@ impl Fleet for Inner {
 
     async fn declare_dead(&self, seen: Seen) -> Result<(), Error> {
         self.io
-            .live(self.sign, ask!(c => {
-                let dead = sqlx::query(sql!("declare_dead")).bind(seen.worker.0).bind(seen.beat);
-                dead.execute(c).await.map(drop)
-            }))
+            .live(
+                self.sign,
+                ask!(c => {
+                    let dead = c.query(sql!("declare_dead")).bind(seen.worker.0).bind(seen.beat);
+                    dead.execute(&mut **c).await.map(drop)
+                }),
+            )
             .await
     }
 
@@ -84,7 +90,7 @@ impl Fleet for Inner {
             .live(
                 self.sign,
                 ask!(c => {
-                    sqlx::query(sql!("leave")).bind(writer.0).execute(c).await.map(drop)
+                    c.query(sql!("leave")).bind(writer.0).execute(&mut **c).await.map(drop)
                 }),
             )
             .await

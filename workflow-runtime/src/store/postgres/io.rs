@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnection;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex as Slot, oneshot};
 
 use super::PATIENCE;
 use super::fault::{Fault, is_refused, late, unavailable};
-use super::servers::{Asked, Link, Servers, Shape};
+use super::link::{Asked, Connection, Link, Shape};
+use super::servers::Servers;
 use crate::clock::{Moment, within};
 use crate::error::{Error, ErrorKind};
 use crate::store::Backoff;
@@ -95,7 +95,7 @@ impl Io {
     pub(super) async fn run<T, A>(&self, shape: Shape, ask: A) -> Result<T, Error>
     where
         T: Send + 'static,
-        A: for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T> + Clone + Send + 'static,
+        A: for<'c> FnOnce(&'c mut Connection) -> Asked<'c, T> + Clone + Send + 'static,
     {
         self.spawned(Question { shape, patience: shape.patience(), again: true, ask }).await
     }
@@ -105,7 +105,7 @@ impl Io {
     pub(super) async fn run_once<T, A>(&self, shape: Shape, ask: A) -> Result<T, Error>
     where
         T: Send + 'static,
-        A: for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T> + Clone + Send + 'static,
+        A: for<'c> FnOnce(&'c mut Connection) -> Asked<'c, T> + Clone + Send + 'static,
     {
         self.spawned(Question { shape, patience: shape.patience(), again: false, ask }).await
     }
@@ -113,7 +113,7 @@ impl Io {
     async fn spawned<T, A>(&self, question: Question<A>) -> Result<T, Error>
     where
         T: Send + 'static,
-        A: for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T> + Clone + Send + 'static,
+        A: for<'c> FnOnce(&'c mut Connection) -> Asked<'c, T> + Clone + Send + 'static,
     {
         let connections = Arc::clone(&self.connections);
         let asked = async move {
@@ -127,7 +127,7 @@ impl Io {
     pub(super) async fn live<T, A>(&self, patience: Duration, ask: A) -> Result<T, Error>
     where
         T: Send + 'static,
-        A: for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T> + Clone + Send + 'static,
+        A: for<'c> FnOnce(&'c mut Connection) -> Asked<'c, T> + Clone + Send + 'static,
     {
         let connections = Arc::clone(&self.connections);
         self.handle
@@ -157,7 +157,7 @@ impl Connections {
     /// As [`Io::live`], where one is on the store's own thread already.
     pub(super) async fn live<T, A>(&self, patience: Duration, ask: A) -> Result<T, Error>
     where
-        A: for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T> + Clone,
+        A: for<'c> FnOnce(&'c mut Connection) -> Asked<'c, T> + Clone,
     {
         let question = Question { shape: Shape::Life, patience, again: true, ask };
         answer(&self.servers, free(&self.life).await, question).await
@@ -187,7 +187,7 @@ async fn answer<T, A>(
     question: Question<A>,
 ) -> Result<T, Error>
 where
-    A: for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T> + Clone,
+    A: for<'c> FnOnce(&'c mut Connection) -> Asked<'c, T> + Clone,
 {
     let begun = Moment::now();
     let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
@@ -224,7 +224,7 @@ async fn once<T, A>(
     sent: &mut bool,
 ) -> Result<T, sqlx::Error>
 where
-    A: for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T>,
+    A: for<'c> FnOnce(&'c mut Connection) -> Asked<'c, T>,
 {
     // Out of its slot until it has answered: if nobody waits for that any more
     // it is closed, whatever it is in the middle of.

@@ -1,8 +1,9 @@
 //! Lists of runs and of dead letters, a page at a time.
 
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Row as _};
 
+use super::link::Connection;
 use super::read::time;
 use crate::clock::Timestamp;
 use crate::model::{DeadLetter, RunQuery, RunSummary, Status, read_meta};
@@ -26,13 +27,14 @@ fn text(of: &RunQuery) -> String {
 }
 
 pub(super) async fn runs(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     of: RunQuery,
 ) -> Result<Vec<RunSummary>, sqlx::Error> {
     let statuses: Vec<&str> = of.statuses.iter().map(|status| status.as_str()).collect();
     let meta = (!of.meta.is_empty()).then(|| serde_json::to_string(&of.meta).unwrap_or_default());
     let prefix = of.id_prefix.as_deref();
-    let rows = sqlx::query(AssertSqlSafe(text(&of)))
+    let rows = connection
+        .query(AssertSqlSafe(text(&of)))
         .bind(of.after)
         .bind((!of.workflows.is_empty()).then(|| of.workflows.clone()))
         .bind(prefix)
@@ -42,7 +44,7 @@ pub(super) async fn runs(
         .bind((!statuses.is_empty()).then_some(statuses))
         .bind(meta)
         .bind(i64::from(of.limit))
-        .fetch_all(connection)
+        .fetch_all(&mut **connection)
         .await?;
     rows.iter().map(summary).collect()
 }
@@ -63,12 +65,12 @@ fn summary(row: &PgRow) -> Result<RunSummary, sqlx::Error> {
 }
 
 pub(super) async fn dead_letters(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     after: Option<i64>,
     limit: u32,
 ) -> Result<Vec<DeadLetter>, sqlx::Error> {
     let text = super::shared(include_str!("../../../sql/query/dead_letters.sql"));
-    let query = sqlx::query(text).bind(after).bind(i64::from(limit));
+    let query = connection.query(text).bind(after).bind(i64::from(limit));
     let letter = |row: &PgRow| {
         Ok(DeadLetter {
             number: row.try_get("id")?,
@@ -79,5 +81,5 @@ pub(super) async fn dead_letters(
             at: time(row, "at")?,
         })
     };
-    query.fetch_all(connection).await?.iter().map(letter).collect()
+    query.fetch_all(&mut **connection).await?.iter().map(letter).collect()
 }

@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
 
 use super::ask;
-use super::servers::{Link, Shape};
+use super::link::Connection;
+use super::link::{Link, Shape};
 use crate::clock::Moment;
 use crate::model::{Answer, Item, RunId, WriterId};
 use crate::store::Pulse;
@@ -193,14 +193,15 @@ impl Memory {
 
 /// Whether anything was forgotten, and which marks.
 async fn look(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     numbers: i64,
     beat: Option<(WriterId, i64)>,
     marks: Vec<Mark>,
 ) -> Result<(bool, Vec<Mark>), sqlx::Error> {
     let int = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let seq = |mark: &Mark| mark.seq.map(|seq| i32::try_from(seq).unwrap_or(i32::MAX));
-    let row = sqlx::query(sql!("remembers"))
+    let row = connection
+        .query(sql!("remembers"))
         .bind(numbers)
         .bind(beat.map_or(0, |(writer, _)| writer.0))
         .bind(beat.map_or(0, |(_, beat)| beat))
@@ -208,7 +209,7 @@ async fn look(
         .bind(marks.iter().map(|mark| mark.run.0).collect::<Vec<_>>())
         .bind(marks.iter().map(seq).collect::<Vec<_>>())
         .bind(marks.iter().map(|mark| mark.ends).collect::<Vec<_>>())
-        .fetch_one(connection)
+        .fetch_one(&mut **connection)
         .await?;
     let mut missing: Vec<i32> = row.try_get("missing")?;
     let gone: Vec<i32> = row.try_get("gone")?;
@@ -225,10 +226,10 @@ async fn look(
 /// What the database has counts: no number is given again, and whoever knows
 /// more writes nothing.
 async fn accept(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     numbers: i64,
     over: Vec<i64>,
 ) -> Result<(), sqlx::Error> {
-    sqlx::query(sql!("fence")).bind(over).execute(&mut *connection).await?;
-    sqlx::query(sql!("raise_numbers")).bind(numbers).execute(connection).await.map(drop)
+    connection.query(sql!("fence")).bind(over).execute(&mut **connection).await?;
+    connection.query(sql!("raise_numbers")).bind(numbers).execute(&mut **connection).await.map(drop)
 }

@@ -8,6 +8,7 @@ mod control;
 mod fault;
 mod fleet;
 mod io;
+mod link;
 mod list;
 mod memory;
 mod news;
@@ -35,9 +36,10 @@ use crate::model::{
     RunSummary, WriterId,
 };
 use io::Io;
+use link::Shape;
 use memory::Memory;
 use news::{Kind, News};
-use servers::{Servers, Shape};
+use servers::Servers;
 use write::{LANES, Lanes};
 
 macro_rules! sql {
@@ -173,8 +175,8 @@ impl Inner {
             .run(
                 Shape::Single,
                 ask!(c => {
-                    let join = sqlx::query(sql!("join_lanes")).bind(writer.0).bind(lanes);
-                    join.execute(c).await.map(drop)
+                    let join = c.query(sql!("join_lanes")).bind(writer.0).bind(lanes);
+                    join.execute(&mut **c).await.map(drop)
                 }),
             )
             .await?;
@@ -193,7 +195,7 @@ impl Inner {
         let left = self.io.run(
             Shape::Single,
             ask!(c => {
-                sqlx::query(sql!("leave_lanes")).bind(writers).execute(c).await.map(drop)
+                c.query(sql!("leave_lanes")).bind(writers).execute(&mut **c).await.map(drop)
             }),
         );
         if let Err(error) = left.await {
@@ -250,8 +252,8 @@ impl Store for PostgresStore {
             .run(
                 Shape::Single,
                 ask!(c => {
-                    let reserve = sqlx::query_scalar(sql!("reserve")).bind("runs");
-                    reserve.bind(i64::from(count)).fetch_one(c).await
+                    let reserve = c.query_scalar(sql!("reserve")).bind("runs");
+                    reserve.bind(i64::from(count)).fetch_one(&mut **c).await
                 }),
             )
             .await?;
@@ -286,7 +288,7 @@ impl Store for PostgresStore {
         let suspected = self.0.io.run(
             Shape::Single,
             ask!(c => {
-                sqlx::query_scalar(sql!("suspected")).bind(numbers).fetch_all(c).await
+                c.query_scalar(sql!("suspected")).bind(numbers).fetch_all(&mut **c).await
             }),
         );
         suspected.await.map(read::runs)
@@ -299,7 +301,7 @@ impl Store for PostgresStore {
             .run(
                 Shape::Single,
                 ask!(c => {
-                    sqlx::query(sql!("vindicate")).bind(numbers).execute(c).await.map(drop)
+                    c.query(sql!("vindicate")).bind(numbers).execute(&mut **c).await.map(drop)
                 }),
             )
             .await
@@ -310,7 +312,7 @@ impl Store for PostgresStore {
             Shape::Single,
             ask!(c => {
                 let text = shared(include_str!("../../../sql/query/owned.sql"));
-                sqlx::query_scalar(text).bind(writer.0).fetch_all(c).await
+                c.query_scalar(text).bind(writer.0).fetch_all(&mut **c).await
             }),
         );
         owned.await.map(read::runs)
@@ -329,8 +331,8 @@ impl Store for PostgresStore {
             .run(
                 Shape::Single,
                 ask!(c => {
-                    let due = sqlx::query_scalar(sql!("next_due")).bind(by.workflows.clone());
-                    due.bind(by.build.to_string()).fetch_optional(c).await
+                    let due = c.query_scalar(sql!("next_due")).bind(by.workflows.clone());
+                    due.bind(by.build.to_string()).fetch_optional(&mut **c).await
                 }),
             )
             .await?;
@@ -343,8 +345,8 @@ impl Store for PostgresStore {
             .run(
                 Shape::Single,
                 ask!(c => {
-                    let release = sqlx::query(sql!("release")).bind(writer.0).bind(now.as_millis());
-                    release.execute(c).await.map(drop)
+                    let release = c.query(sql!("release")).bind(writer.0).bind(now.as_millis());
+                    release.execute(&mut **c).await.map(drop)
                 }),
             )
             .await
@@ -359,7 +361,7 @@ impl Store for PostgresStore {
             Shape::Single,
             ask!(c => {
                 let text = shared(include_str!("../../../sql/query/find.sql"));
-                sqlx::query(text).bind(id).fetch_optional(c).await
+                c.query(text).bind(id).fetch_optional(&mut **c).await
             }),
         );
         let record = found.await?.map(|row| read::record(&row));
@@ -400,7 +402,7 @@ impl Store for PostgresStore {
             .run(
                 Shape::Single,
                 ask!(c => {
-                    sqlx::query(sql!("terminated")).bind(run.0).execute(c).await.map(drop)
+                    c.query(sql!("terminated")).bind(run.0).execute(&mut **c).await.map(drop)
                 }),
             )
             .await
@@ -426,7 +428,7 @@ impl Store for PostgresStore {
             .run(
                 Shape::Single,
                 ask!(c => {
-                    sqlx::query_scalar(sql!("delete")).bind(numbers).fetch_one(c).await
+                    c.query_scalar(sql!("delete")).bind(numbers).fetch_one(&mut **c).await
                 }),
             )
             .await?;

@@ -83,8 +83,8 @@ impl News {
                     let told = connections.live(
                         RETRY,
                         ask!(c => {
-                            let notify = sqlx::query("select pg_notify($1, $2)").bind(channel);
-                            notify.bind(payload).execute(c).await.map(drop)
+                            let notify = c.query("select pg_notify($1, $2)").bind(channel);
+                            notify.bind(payload).execute(&mut **c).await.map(drop)
                         }),
                     );
                     // Whoever is not told looks a little later.

@@ -1,8 +1,8 @@
 //! Opening a database: its version, its schema.
 
-use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Executor as _};
 
+use super::link::Connection;
 use crate::error::{Error, ErrorKind};
 
 /// Each script brings the schema one version further.
@@ -31,23 +31,23 @@ pub(super) fn known() -> i64 {
 /// does it, the others wait and find it done. Killed in the middle, nothing is
 /// done.
 pub(super) async fn migrate(
-    transaction: &mut PgConnection,
+    connection: &mut Connection,
     schema: String,
 ) -> Result<Result<(), Error>, sqlx::Error> {
     let known = known();
     // Held by the transaction: it goes with the process.
     let lock = format!("select pg_advisory_xact_lock(hashtextextended('workflow:{schema}', 0))");
-    transaction.execute(AssertSqlSafe(lock)).await?;
+    connection.execute(AssertSqlSafe(lock)).await?;
     let exists = "select exists (select 1 from pg_class join pg_namespace on pg_namespace.oid = \
                   relnamespace where nspname = $1 and relname = 'counters')";
     let exists: bool =
-        sqlx::query_scalar(exists).bind(&schema).fetch_one(&mut *transaction).await?;
-    let found = if exists { version(transaction).await? } else { 0 };
+        connection.query_scalar(exists).bind(&schema).fetch_one(&mut **connection).await?;
+    let found = if exists { version(connection).await? } else { 0 };
     if found > known {
         return Ok(Err(newer(found, known)));
     }
     if found < known {
-        transaction.execute(AssertSqlSafe(script(&schema, found))).await?;
+        connection.execute(AssertSqlSafe(script(&schema, found))).await?;
     }
     Ok(Ok(()))
 }
@@ -60,9 +60,9 @@ fn newer(found: i64, known: i64) -> Error {
     Error::new(ErrorKind::Configuration, message)
 }
 
-async fn version(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
-    let found = sqlx::query_scalar(include_str!("../../../sql/query/version.postgres.sql"));
-    Ok(found.fetch_optional(connection).await?.unwrap_or(0))
+async fn version(connection: &mut Connection) -> Result<i64, sqlx::Error> {
+    let found = connection.query_scalar(include_str!("../../../sql/query/version.postgres.sql"));
+    Ok(found.fetch_optional(&mut **connection).await?.unwrap_or(0))
 }
 
 /// What brings a schema of that version up to date; from 0, what makes it.

@@ -4,9 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sqlx::postgres::{PgConnection, PgRow};
+use sqlx::postgres::PgRow;
 use sqlx::{Decode, Postgres, Row as _, Type};
 
+use super::link::Connection;
 use crate::clock::Timestamp;
 use crate::model::{
     AttemptRecord, CallId, Command, CommandKind, End, Ended, Event, EventKind, OpenRun, RunId,
@@ -52,11 +53,11 @@ fn count(row: &PgRow, column: &str) -> Read<u32> {
 
 /// Rows by their run.
 async fn by_run(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     query: &'static str,
     runs: &[i64],
 ) -> Read<BTreeMap<i64, Vec<PgRow>>> {
-    let rows = sqlx::query(query).bind(runs.to_vec()).fetch_all(connection).await?;
+    let rows = connection.query(query).bind(runs.to_vec()).fetch_all(&mut **connection).await?;
     let mut found: BTreeMap<i64, Vec<PgRow>> = BTreeMap::new();
     for row in rows {
         found.entry(get(&row, "run")?).or_default().push(row);
@@ -64,11 +65,14 @@ async fn by_run(
     Ok(found)
 }
 
-pub(super) async fn load(moment: &mut PgConnection, runs: Vec<i64>) -> Read<Vec<(RunId, Loaded)>> {
-    let mut events = by_run(moment, sql!("load_history"), &runs).await?;
-    let mut attempts = by_run(moment, sql!("load_attempts"), &runs).await?;
-    let mut commands = by_run(moment, sql!("load_commands"), &runs).await?;
-    let rows = sqlx::query(sql!("load_runs")).bind(runs).fetch_all(moment).await?;
+pub(super) async fn load(
+    connection: &mut Connection,
+    runs: Vec<i64>,
+) -> Read<Vec<(RunId, Loaded)>> {
+    let mut events = by_run(connection, sql!("load_history"), &runs).await?;
+    let mut attempts = by_run(connection, sql!("load_attempts"), &runs).await?;
+    let mut commands = by_run(connection, sql!("load_commands"), &runs).await?;
+    let rows = connection.query(sql!("load_runs")).bind(runs).fetch_all(&mut **connection).await?;
     let mut loaded = Vec::with_capacity(rows.len());
     for row in rows {
         let run: i64 = get(&row, "id")?;
@@ -170,12 +174,12 @@ pub(super) fn command(row: &PgRow) -> Read<Option<Command>> {
     Ok(Some(Command { number: get(row, "id")?, kind, by, reason, at }))
 }
 
-pub(super) async fn history(connection: &mut PgConnection, run: i64) -> Read<Vec<PgRow>> {
-    sqlx::query(sql!("load_history")).bind(vec![run]).fetch_all(connection).await
+pub(super) async fn history(connection: &mut Connection, run: i64) -> Read<Vec<PgRow>> {
+    connection.query(sql!("load_history")).bind(vec![run]).fetch_all(&mut **connection).await
 }
 
-pub(super) async fn ends(connection: &mut PgConnection, runs: Vec<i64>) -> Read<Vec<(RunId, End)>> {
-    let rows = sqlx::query(sql!("ends")).bind(runs).fetch_all(connection).await?;
+pub(super) async fn ends(connection: &mut Connection, runs: Vec<i64>) -> Read<Vec<(RunId, End)>> {
+    let rows = connection.query(sql!("ends")).bind(runs).fetch_all(&mut **connection).await?;
     let mut ends = Vec::with_capacity(rows.len());
     for row in rows {
         if let Some(end) = end(&row)? {

@@ -1,17 +1,15 @@
 //! The servers of one database, and connections to the one that takes writes.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::str::FromStr as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
 
-use super::fault::is_lost;
+use super::PATIENCE;
+use super::link::Link;
 use super::memory::Memory;
-use super::{BULK, PATIENCE};
 use crate::clock::within;
 use crate::error::{Error, ErrorKind};
 use crate::store::Pulse;
@@ -29,43 +27,6 @@ const PLANNER: [(&str, &str); 5] = [
     ("plan_cache_mode", "force_generic_plan"),
 ];
 
-/// What a statement asks of the connection.
-pub(super) type Asked<'c, T> = Pin<Box<dyn Future<Output = Result<T, sqlx::Error>> + Send + 'c>>;
-
-/// What it is asked in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Shape {
-    /// One statement.
-    Single,
-    /// The same, of a worker that shows that it lives.
-    Life,
-    /// A transaction.
-    Whole,
-    /// Reads that see one moment.
-    Moment,
-    /// A transaction that may touch many rows, and take its time.
-    Bulk,
-}
-
-impl Shape {
-    /// How long the database has to answer.
-    pub(super) fn patience(self) -> Duration {
-        if self == Self::Bulk { BULK } else { PATIENCE }
-    }
-
-    fn begin(self) -> Option<&'static str> {
-        match self {
-            Self::Single | Self::Life => None,
-            Self::Whole => Some("begin"),
-            Self::Moment => Some("begin isolation level repeatable read, read only"),
-            Self::Bulk => Some(
-                "begin; set local statement_timeout = '300s'; set local lock_timeout = '60s'; \
-                 set local idle_in_transaction_session_timeout = '60s'",
-            ),
-        }
-    }
-}
-
 /// Every server that the URL names, one of which takes writes.
 pub(super) struct Servers {
     each: Vec<PgConnectOptions>,
@@ -74,12 +35,6 @@ pub(super) struct Servers {
     /// What each transaction says first, where a pooler gives it any connection.
     pooled: Option<String>,
     pub(super) memory: Memory,
-}
-
-/// A connection to the server that takes writes.
-pub(super) struct Link {
-    connection: PgConnection,
-    pooled: Option<String>,
 }
 
 impl Servers {
@@ -122,7 +77,7 @@ impl Servers {
             match tried.unwrap_or_else(|| Err(late(&self.each[n]))) {
                 Ok(connection) => {
                     self.last.store(n, Ordering::Release);
-                    let mut link = Link { connection, pooled: self.pooled.clone() };
+                    let mut link = Link::new(connection, self.pooled.clone());
                     self.memory.compare(&mut link).await?;
                     return Ok(link);
                 }
@@ -150,37 +105,6 @@ async fn connect(server: &PgConnectOptions) -> Result<PgConnection, sqlx::Error>
     let (host, port) = (server.get_host(), server.get_port());
     let message = format!("{host}:{port} takes no writes: it is a standby, or set to read only");
     Err(sqlx::Error::Io(std::io::Error::other(message)))
-}
-
-impl Link {
-    /// Asks it. After an error nothing is known of the connection, unless the
-    /// database itself gave it.
-    pub(super) async fn ask<T>(
-        &mut self,
-        shape: Shape,
-        ask: impl for<'c> FnOnce(&'c mut PgConnection) -> Asked<'c, T>,
-    ) -> Result<T, sqlx::Error> {
-        let begin = match (shape.begin(), &self.pooled) {
-            (None, None) => return ask(&mut self.connection).await,
-            (begin, None) => begin.unwrap_or("begin").to_owned(),
-            (begin, Some(local)) => {
-                let begin = begin.unwrap_or("begin");
-                let (first, then) = begin.split_once(';').unwrap_or((begin, ""));
-                let then = if then.is_empty() { String::new() } else { format!(";{then}") };
-                format!("{first}{local}{then}")
-            }
-        };
-        let mut transaction = self.connection.begin_with(AssertSqlSafe(begin)).await?;
-        match ask(&mut transaction).await {
-            Ok(answer) => transaction.commit().await.map(|()| answer),
-            Err(error) => {
-                if !is_lost(&error) {
-                    transaction.rollback().await?;
-                }
-                Err(error)
-            }
-        }
-    }
 }
 
 /// What every connection is set to.

@@ -239,7 +239,7 @@ async fn of_a_worker_that_ended_long_ago_nothing_stays_and_it_writes_nothing() {
         let ask = store.0.io.run(
             Shape::Single,
             ask!(c => {
-                sqlx::query_scalar::<_, i64>(AssertSqlSafe(text)).fetch_all(c).await
+                sqlx::query_scalar::<_, i64>(AssertSqlSafe(text)).fetch_all(&mut **c).await
             }),
         );
         assert_eq!(ask.await.unwrap(), [1, 3, 4, 5], "{table}");

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use sqlx::Row as _;
-use sqlx::postgres::PgConnection;
 use tokio::sync::Mutex;
 
 use super::batch::{Applied, Batch, has};
 use super::fault::{Fault, is_in_the_way, late, unavailable};
-use super::servers::{Link, Servers, Shape};
+use super::link::Connection;
+use super::link::{Link, Shape};
+use super::servers::Servers;
 use super::{PATIENCE, ask};
 use crate::clock::within;
 use crate::error::{Error, ErrorKind};
@@ -169,7 +170,12 @@ async fn try_commit(
             &left
         };
         let statement = Batch::of(batch, careful).statement(writer, lane);
-        let sent = link.ask(Shape::Single, |c| Box::pin(statement.fetch_one(c))).await;
+        let sent = link
+            .ask(Shape::Single, |c| {
+                let statement = statement.persistent(c.keeps_names());
+                Box::pin(statement.fetch_one(&mut **c))
+            })
+            .await;
         let applied = match sent {
             Ok(row) => Applied::read(&row)?.sorted(),
             Err(error) if !careful && is_in_the_way(&error) => {
@@ -216,10 +222,7 @@ fn answer(applied: &Applied, item: &Item) -> Option<Answer> {
 }
 
 /// Why an item did not go in. None: now it would.
-async fn resolve(
-    connection: &mut PgConnection,
-    item: &Item,
-) -> Result<Option<Answer>, sqlx::Error> {
+async fn resolve(connection: &mut Connection, item: &Item) -> Result<Option<Answer>, sqlx::Error> {
     match (&item.start, item.events.first()) {
         (Some(start), _) => who_has_id(connection, item, &start.id).await,
         (None, Some(first)) => in_its_place(connection, item, first).await,
@@ -228,12 +231,12 @@ async fn resolve(
 }
 
 async fn who_has_id(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     item: &Item,
     id: &str,
 ) -> Result<Option<Answer>, sqlx::Error> {
-    let holder = sqlx::query_as::<_, (i64, i64)>(sql!("who_has_id")).bind(id);
-    if let Some((holder, writer)) = holder.fetch_optional(&mut *connection).await? {
+    let holder = connection.query_as::<(i64, i64)>(sql!("who_has_id")).bind(id);
+    if let Some((holder, writer)) = holder.fetch_optional(&mut **connection).await? {
         // Sent again: all of it is in.
         return Ok(Some(match holder == item.run.0 {
             true if writer == item.writer.0 => Answer::Committed,
@@ -245,20 +248,21 @@ async fn who_has_id(
 }
 
 async fn in_its_place(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     item: &Item,
     first: &Event,
 ) -> Result<Option<Answer>, sqlx::Error> {
     let seq = i32::try_from(first.seq).unwrap_or(i32::MAX);
     let call = first.call.map(|call| i32::try_from(call.0).unwrap_or(i32::MAX));
-    let is_same: Option<bool> = sqlx::query_scalar(sql!("is_same"))
+    let is_same: Option<bool> = connection
+        .query_scalar(sql!("is_same"))
         .bind(item.run.0)
         .bind(seq)
         .bind(item.writer.0)
         .bind(first.kind.as_str())
         .bind(call)
         .bind(first.at.as_millis())
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut **connection)
         .await?;
     let open = is_open(connection, item.run).await?;
     match is_same {
@@ -269,8 +273,8 @@ async fn in_its_place(
         Some(false) => Ok(Some(Answer::Conflict)),
         None if open == Some(false) => Ok(Some(Answer::Conflict)),
         None => {
-            let has_place = sqlx::query_scalar(sql!("has_place")).bind(item.run.0).bind(seq);
-            if !has_place.fetch_one(&mut *connection).await? {
+            let has_place = connection.query_scalar(sql!("has_place")).bind(item.run.0).bind(seq);
+            if !has_place.fetch_one(&mut **connection).await? {
                 return Ok(Some(Answer::MissingPredecessor));
             }
             // Whoever does not hold a run cannot end it.
@@ -282,10 +286,7 @@ async fn in_its_place(
 }
 
 /// An item without rows.
-async fn who_owns(
-    connection: &mut PgConnection,
-    item: &Item,
-) -> Result<Option<Answer>, sqlx::Error> {
+async fn who_owns(connection: &mut Connection, item: &Item) -> Result<Option<Answer>, sqlx::Error> {
     Ok(match owner(connection, item.run).await? {
         Some(Some(owner)) if owner == item.writer.0 => None,
         // It was this item that freed it.
@@ -299,16 +300,16 @@ async fn who_owns(
 }
 
 async fn owner(
-    connection: &mut PgConnection,
+    connection: &mut Connection,
     run: RunId,
 ) -> Result<Option<Option<i64>>, sqlx::Error> {
     let text = super::shared(include_str!("../../../sql/query/who_owns.sql"));
-    let row = sqlx::query(text).bind(run.0).fetch_optional(connection).await?;
+    let row = connection.query(text).bind(run.0).fetch_optional(&mut **connection).await?;
     row.map(|row| row.try_get("owner")).transpose()
 }
 
 /// None: there is no such run.
-async fn is_open(connection: &mut PgConnection, run: RunId) -> Result<Option<bool>, sqlx::Error> {
+async fn is_open(connection: &mut Connection, run: RunId) -> Result<Option<bool>, sqlx::Error> {
     let text = super::shared(include_str!("../../../sql/query/is_open.sql"));
-    sqlx::query_scalar(text).bind(run.0).fetch_optional(connection).await
+    connection.query_scalar(text).bind(run.0).fetch_optional(&mut **connection).await
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::RngCore as _;
@@ -9,7 +10,7 @@ use tokio::sync::oneshot;
 
 use super::{ErrOf, Handle, OkOf, Starting, handle_of};
 use crate::call::{Call, Outcome, Workflow};
-use crate::clock::Clock;
+use crate::clock::{Clock, pause};
 use crate::codec::{canonical, within};
 use crate::error::{Error, ErrorKind};
 use crate::model::{Limits, RunId, RunRecord};
@@ -113,42 +114,46 @@ impl Inner {
         }
         // An id of the engine's is ordered: a random one costs the index dear.
         let id = id.unwrap_or_else(|| self.new_id());
+        let mut is_unknown = false;
         loop {
             let run = self.numbers.next().await?;
             let ending = self.endings.of(run);
             let answer = self.accepted::<W>(run, &id, &args, meta.clone()).await;
-            if !matches!(answer, Ok(Accepted::Started)) {
+            if !matches!(answer, Ok(Some(Accepted::Started))) {
                 self.endings.forget(run);
             }
-            match answer? {
-                Accepted::Started => return Ok(handle_of::<W>(self, id, Some((run, ending)))),
-                Accepted::Taken(_) => {
+            match answer {
+                Ok(Some(Accepted::Started)) => {
+                    return Ok(handle_of::<W>(self, id, Some((run, ending))));
+                }
+                Ok(Some(Accepted::Taken(_))) => {
                     self.attach::<W>(&id, &args).await?;
                     return Ok(handle_of::<W>(self, id, None));
                 }
-                Accepted::Used => self.numbers.discard(),
+                Ok(Some(Accepted::Used)) => self.numbers.discard(),
+                // Under the same id it is the same start.
+                Ok(None) => is_unknown = true,
+                Err(error) if error.kind() == ErrorKind::Unavailable => pause(RETRY).await,
+                Err(error) if error.kind() == ErrorKind::ShutDown && is_unknown => {
+                    return Err(unknown(&id));
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    /// What becomes of a start under that number.
+    /// What becomes of a start under that number. None: whoever had it is gone.
     async fn accepted<W: Workflow>(
         &self,
         run: RunId,
         id: &Arc<str>,
         args: &Arc<str>,
         meta: Option<Arc<str>>,
-    ) -> Result<Accepted, Error> {
+    ) -> Result<Option<Accepted>, Error> {
         let (accepted, answer) = oneshot::channel();
         let (asked, args) = (Arc::clone(id), Arc::clone(args));
         self.starts.start(NewRun { run, workflow: W::NAME, id: asked, args, meta, accepted })?;
-        answer.await.map_err(|_| {
-            let message = format!(
-                "the runtime stopped before it was known whether run {id} was accepted: start it \
-                 again under the same id"
-            );
-            Error::new(ErrorKind::ShutDown, message)
-        })?
+        answer.await.ok().transpose()
     }
 
     /// A `UUIDv7`.
@@ -181,6 +186,17 @@ impl Inner {
         Ok(())
     }
 }
+
+fn unknown(id: &str) -> Error {
+    let message = format!(
+        "the runtime stopped before it was known whether run {id} was accepted: start it again \
+         under the same id"
+    );
+    Error::new(ErrorKind::ShutDown, message)
+}
+
+/// A start that comes between two lives of a worker waits so long.
+const RETRY: Duration = Duration::from_millis(20);
 
 /// Longest shown arguments, in bytes.
 const SHOWN: usize = 200;

@@ -350,11 +350,12 @@ impl Inner {
 impl Starts for Inner {
     fn start(&self, new: NewRun) -> Result<(), Error> {
         let starts = self.current().as_ref().map(|current| current.worker.starts());
-        let Some(starts) = starts else {
-            let message = "the worker is between two lives, or was shut down";
-            return Err(Error::new(ErrorKind::ShutDown, message));
-        };
-        starts.start(new)
+        let between = || Error::new(ErrorKind::Unavailable, "the worker is between two lives");
+        let started = starts.ok_or_else(between).and_then(|starts| starts.start(new));
+        started.map_err(|_| match self.stop.load(Ordering::Acquire) {
+            true => Error::new(ErrorKind::ShutDown, "the runtime was shut down"),
+            false => between(),
+        })
     }
 
     fn nudge(&self) {

@@ -39,7 +39,8 @@ pub(crate) trait Starts: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Nothing is accepted any more.
+    /// Nothing is accepted any more; or not yet, where it is
+    /// [`ErrorKind::Unavailable`](crate::ErrorKind::Unavailable).
     fn start(&self, new: NewRun) -> Result<(), Error>;
 
     /// Something was asked of a run: whoever has it should look.

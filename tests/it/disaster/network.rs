@@ -1,0 +1,65 @@
+//! A network that cuts, delays and swallows.
+
+use std::time::Duration;
+
+use workflow_tests::chance::Chance;
+use workflow_tests::checker::check_orders;
+use workflow_tests::proxy::Cut;
+
+use super::{Load, Scene, length, now};
+use crate::fleet::{Worker, pause};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_are_cut_at_every_moment_and_nothing_is_lost() {
+    let Some(scene) = Scene::new(false).await else { return };
+    let mut chance = Chance::from_env("CUT_SEED");
+    let schema = scene.schema();
+    let client = schema.runtime().connect().await.unwrap();
+    let _workers: Vec<Worker> = (0..3).map(|_| Worker::start(&schema, &scene.place)).collect();
+    let load = Load::on(&client);
+    let begun = now();
+    let how = [Cut::BeforeReply, Cut::BeforeReply, Cut::InReply, Cut::BeforeRequest, Cut::Now];
+    while scene.proxy.cuts() < 500 || begun.elapsed() < length() {
+        let kind = how[usize::try_from(chance.below(5)).unwrap()];
+        scene.proxy.cut(chance.below(1_000), kind);
+        pause(chance.below(40)).await;
+        assert!(begun.elapsed() < length() + Duration::from_secs(120), "the cuts hit nothing");
+    }
+    let cuts = scene.proxy.cuts();
+    load.goes_on(50).await;
+    let orders =
+        check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
+    println!("{cuts} cuts, {orders} orders");
+    assert!(orders > 100, "{orders} orders tell nothing");
+    assert_eq!(client.health().forgot, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_is_dark_for_long_delays_work_and_loses_none() {
+    let Some(scene) = Scene::new(false).await else { return };
+    let schema = scene.schema();
+    let client = schema.runtime().connect().await.unwrap();
+    let _workers: Vec<Worker> = (0..2).map(|_| Worker::start(&schema, &scene.place)).collect();
+    let load = Load::on(&client);
+    load.goes_on(40).await;
+    // Requests that are on their way arrive late, after others were sent.
+    scene.proxy.dark(true);
+    pause(30_000).await;
+    let health = client.health();
+    let trouble = health.trouble.as_ref().expect("the client does not know");
+    assert!(trouble.lasts > Duration::from_secs(10), "{health:?}");
+    assert!(health.oldest_waiting.is_some_and(|waits| waits > Duration::from_secs(10)));
+    scene.proxy.dark(false);
+    let begun = now();
+    load.goes_on(1).await;
+    println!("goes on after {:?}", begun.elapsed());
+    load.goes_on(40).await;
+    assert!(client.health().is_good(), "{:?}", client.health());
+    // Slowly, too.
+    scene.proxy.slow(200, Duration::from_millis(2));
+    load.goes_on(40).await;
+    scene.proxy.slow(0, Duration::ZERO);
+    let orders =
+        check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
+    assert!(orders > 100, "{orders} orders tell nothing");
+}

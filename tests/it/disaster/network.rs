@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use workflow_tests::chance::Chance;
 use workflow_tests::checker::check_orders;
+use workflow_tests::order::order;
 use workflow_tests::proxy::Cut;
 
 use super::{Load, Scene, length, now};
@@ -44,6 +45,8 @@ async fn a_network_that_is_dark_for_long_delays_work_and_loses_none() {
     load.goes_on(40).await;
     // Requests that are on their way arrive late, after others were sent.
     scene.proxy.dark(true);
+    let late = client.clone();
+    let late = tokio::spawn(async move { late.start(order(1).id("order-1")).await });
     pause(30_000).await;
     let health = client.health();
     let trouble = health.trouble.as_ref().expect("the client does not know");
@@ -52,6 +55,7 @@ async fn a_network_that_is_dark_for_long_delays_work_and_loses_none() {
     scene.proxy.dark(false);
     let begun = now();
     load.goes_on(1).await;
+    late.await.unwrap().unwrap().result().await.unwrap();
     println!("goes on after {:?}", begun.elapsed());
     load.goes_on(40).await;
     assert!(client.health().is_good(), "{:?}", client.health());

@@ -309,15 +309,8 @@ async fn a_database_that_forgot_is_found_out_before_anything_is_written_to_it() 
         process: 0,
         at: at(0),
     };
-    let all =
-        "truncate runs, active, history, lanes, workers; delete from counters where name = 'runs'";
-    for what in [
-        "delete from history where seq = 2",
-        "delete from history; delete from active; delete from runs",
-        "update workers set beat = beat - 1",
-        "update counters set next = 5 where name = 'runs'",
-        all,
-    ] {
+    // A line is what is lost.
+    for what in include_str!("../../../sql/test/forgets.postgres.sql").lines() {
         let Some((store, options)) = named().await else { return };
         store.fleet().unwrap().join(member.clone()).await.unwrap();
         let first = store.reserve(Counter::Runs, 10).await.unwrap();

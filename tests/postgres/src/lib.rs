@@ -205,6 +205,12 @@ impl Cluster {
         path.exists().then_some(path)
     }
 
+    /// What it has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+    }
+
     /// The port that it listens on, on loopback.
     #[must_use]
     pub fn port(&self) -> u16 {

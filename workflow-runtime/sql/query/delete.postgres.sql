@@ -1,6 +1,9 @@
 -- Ended runs go, and their ids are free; all that belongs to them goes in the same moment.
-with gone as (
-    delete from runs where id = any ($1) and status <> 0 returning id
+with ended as materialized (
+    select id from runs where id = any ($1) and status <> 0 order by id for update
+),
+gone as (
+    delete from runs using ended where runs.id = ended.id returning runs.id
 ),
 h as (delete from history using gone where history.run = gone.id),
 a as (delete from attempts using gone where attempts.run = gone.id),

@@ -30,6 +30,8 @@ pub(super) enum Shape {
     Bulk,
 }
 
+const BEGIN: &str = "begin isolation level read committed";
+
 impl Shape {
     /// How long the database has to answer.
     pub(super) fn patience(self) -> Duration {
@@ -39,10 +41,10 @@ impl Shape {
     fn begin(self) -> Option<&'static str> {
         match self {
             Self::Single | Self::Life => None,
-            Self::Whole => Some("begin"),
+            Self::Whole => Some(BEGIN),
             Self::Moment => Some("begin isolation level repeatable read, read only"),
             Self::Bulk => Some(
-                "begin; set local statement_timeout = '300s'; set local lock_timeout = '60s'; \
+                "begin isolation level read committed; set local statement_timeout = '300s'; set local lock_timeout = '60s'; \
                  set local idle_in_transaction_session_timeout = '60s'",
             ),
         }
@@ -132,9 +134,9 @@ impl Link {
         let connection = &mut self.connection;
         let begin = match (shape.begin(), &self.pooled) {
             (None, None) => return ask(connection).await,
-            (begin, None) => begin.unwrap_or("begin").to_owned(),
+            (begin, None) => begin.unwrap_or(BEGIN).to_owned(),
             (begin, Some(local)) => {
-                let begin = begin.unwrap_or("begin");
+                let begin = begin.unwrap_or(BEGIN);
                 let (first, then) = begin.split_once(';').unwrap_or((begin, ""));
                 let then = if then.is_empty() { String::new() } else { format!(";{then}") };
                 format!("{first}{local}{then}")

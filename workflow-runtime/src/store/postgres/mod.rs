@@ -1,7 +1,13 @@
 //! The store in Postgres: any number of workers on any number of machines.
 //!
-//! A process has two connections that commit, one that listens, and two for
-//! everything else.
+//! A process has six connections, each made when it is needed: two that commit,
+//! one that shows that the worker lives, one that listens, and two for everything
+//! else.
+//!
+//! Locks are taken in one order, so that nobody waits in a circle: the lane of the
+//! writer; workflow ids, in their order; then of open runs, in the order of their
+//! numbers, rows of `active` before those of `runs` before all others. Who takes
+//! runs out of the queue waits for no lock at all.
 
 mod batch;
 mod control;
@@ -17,6 +23,8 @@ mod read;
 mod servers;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble;
 mod write;
 
 use std::ops::RangeInclusive;

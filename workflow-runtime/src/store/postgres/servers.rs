@@ -111,6 +111,8 @@ async fn connect(server: &PgConnectOptions) -> Result<PgConnection, sqlx::Error>
 fn settings(schema: &str) -> Vec<(&'static str, String)> {
     let mut settings = vec![("search_path", schema.to_owned())];
     settings.extend(PLANNER.map(|(name, value)| (name, value.to_owned())));
+    // What others see is decided statement by statement, whatever the default.
+    settings.push(("default_transaction_isolation", "'read committed'".to_owned()));
     let millis = |time: Duration| format!("'{}ms'", time.as_millis());
     settings.push(("statement_timeout", millis(PATIENCE)));
     settings.push(("lock_timeout", millis(PATIENCE)));

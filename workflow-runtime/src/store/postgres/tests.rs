@@ -13,13 +13,13 @@ async fn open() -> Option<PostgresStore> {
     Some(PostgresStore::open(PostgresOptions::of_a_test()?).await.unwrap())
 }
 
-const ME: WriterId = WriterId(1);
+pub(super) const ME: WriterId = WriterId(1);
 
-fn at(millis: i64) -> Timestamp {
+pub(super) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
 
-fn start(run: i64) -> Item {
+pub(super) fn start(run: i64) -> Item {
     let mut item = Item::new(RunId(run), ME);
     item.start = Some(Box::new(Start {
         workflow: "walk".into(),
@@ -34,7 +34,7 @@ fn start(run: i64) -> Item {
     item
 }
 
-fn row(run: i64, seq: u32) -> Item {
+pub(super) fn row(run: i64, seq: u32) -> Item {
     let mut item = Item::new(RunId(run), ME);
     item.events.push(Event {
         seq,
@@ -248,108 +248,5 @@ async fn of_a_worker_that_ended_long_ago_nothing_stays_and_it_writes_nothing() {
     late.writer = WriterId(2);
     let error = store.commit(&[late]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Fenced);
-    store.close().await;
-}
-
-/// A store whose connections can be told from all others.
-async fn named() -> Option<(PostgresStore, PostgresOptions)> {
-    let mut options = PostgresOptions::of_a_test()?;
-    options.url = format!("{}?application_name={}", options.url, options.schema);
-    Some((PostgresStore::open(options.clone()).await.unwrap(), options))
-}
-
-/// Something happens to the database, and all connections of the store are
-/// lost.
-async fn befalls(options: &PostgresOptions, what: &str) {
-    let connect = options.url.parse::<sqlx::postgres::PgConnectOptions>().unwrap();
-    let connect = connect.application_name("test").options([("search_path", &options.schema)]);
-    let mut sql = sqlx::ConnectOptions::connect(&connect).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(what.to_owned())).execute(&mut sql).await.unwrap();
-    let kill = "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity \
-                where application_name = $1";
-    let killed = sqlx::query_scalar::<_, i64>(kill).bind(&options.schema);
-    assert!(killed.fetch_one(&mut sql).await.unwrap() > 0);
-}
-
-/// Sent until the store answers, as the committer does.
-async fn commit(store: &PostgresStore, item: Item) -> Result<Answer, Error> {
-    loop {
-        match store.commit(std::slice::from_ref(&item)).await {
-            Ok(mut answers) => return Ok(answers.remove(0)),
-            Err(error) if error.kind() == ErrorKind::Unavailable => {
-                crate::clock::pause(Duration::from_millis(5)).await;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-#[tokio::test]
-async fn lost_connections_are_made_again_and_nothing_is_lost() {
-    let Some((store, options)) = named().await else { return };
-    assert_eq!(store.reserve(Counter::Runs, 10).await.unwrap(), 1);
-    assert_eq!(commit(&store, start(1)).await.unwrap(), Answer::Committed);
-    for seq in 1..=3 {
-        befalls(&options, "").await;
-        assert_eq!(commit(&store, row(1, seq)).await.unwrap(), Answer::Committed);
-        assert_eq!(store.owned(ME).await.unwrap(), [RunId(1)]);
-    }
-    assert_eq!(store.reserve(Counter::Runs, 10).await.unwrap(), 11);
-    assert_eq!(options.pulse.read().forgot, 0);
-    store.close().await;
-}
-
-#[tokio::test]
-async fn a_database_that_forgot_is_found_out_before_anything_is_written_to_it() {
-    let member = Member {
-        writer: ME,
-        build: "b".to_owned(),
-        workflows: vec!["walk".to_owned()],
-        host: String::new(),
-        process: 0,
-        at: at(0),
-    };
-    // A line is what is lost.
-    for what in include_str!("../../../sql/test/forgets.postgres.sql").lines() {
-        let Some((store, options)) = named().await else { return };
-        store.fleet().unwrap().join(member.clone()).await.unwrap();
-        let first = store.reserve(Counter::Runs, 10).await.unwrap();
-        for item in [start(1), row(1, 1), row(1, 2)] {
-            assert_eq!(commit(&store, item).await.unwrap(), Answer::Committed);
-        }
-        if what.contains("beat") {
-            store.fleet().unwrap().beat(ME).await.unwrap().unwrap();
-        }
-        befalls(&options, what).await;
-        let error = commit(&store, row(1, 3)).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Fenced, "{what}");
-        assert_eq!(options.pulse.read().forgot, 1, "{what}");
-        let rows = store.history(RunId(1)).await.unwrap();
-        assert!(rows.iter().all(|event| event.seq < 3), "{what}: {rows:?}");
-        // Its next life goes on with what is there, and gives no number again.
-        assert!(store.fleet().unwrap().beat(ME).await.unwrap().is_none(), "{what}");
-        let next = store.reserve(Counter::Runs, 10).await.unwrap();
-        assert!(next >= first + 10, "{what}: {next} after {first}");
-        let mut new = start(77);
-        new.writer = WriterId(2);
-        assert_eq!(commit(&store, new).await.unwrap(), Answer::Committed, "{what}");
-        assert_eq!(options.pulse.read().forgot, 1, "{what}");
-        store.close().await;
-    }
-}
-
-#[tokio::test]
-async fn a_client_of_a_database_that_forgot_it_goes_on() {
-    let Some(options) = PostgresOptions::of_a_test() else { return };
-    let url = format!("{}?application_name={}", options.url, options.schema);
-    let options = PostgresOptions { worker: false, url, ..options };
-    let store = PostgresStore::open(options.clone()).await.unwrap();
-    assert_eq!(commit(&store, start(1)).await.unwrap(), Answer::Committed);
-    befalls(&options, "truncate runs, active, lanes").await;
-    assert_eq!(commit(&store, start(2)).await.unwrap(), Answer::Committed);
-    assert_eq!(options.pulse.read().forgot, 1);
-    // Nothing of its own was lost, and it is not there any more.
-    befalls(&options, "truncate lanes").await;
-    assert_eq!(commit(&store, start(3)).await.unwrap(), Answer::Committed);
     store.close().await;
 }

@@ -1,6 +1,10 @@
 //! What becomes of a store whose database is in trouble.
 
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
 use sqlx::AssertSqlSafe;
+use tokio::sync::Barrier;
+use tokio::task::JoinSet;
 use workflow_test_postgres::{Settings, cluster};
 
 use super::tests::{ME, at, row, start};
@@ -143,28 +147,29 @@ async fn whatever_the_database_says_no_item_fails_and_none_goes_in_twice() {
     store.close().await;
 }
 
-/// Runs that everybody wants.
+/// Runs that everybody wants in one turn.
 const STORM: i64 = 12;
+const TURNS: i64 = 200;
 
-/// Does what anybody may do to those runs, in an order of chance.
-async fn storms(store: PostgresStore, writer: WriterId, seed: u64) {
-    use rand_chacha::rand_core::{RngCore as _, SeedableRng as _};
-    let mut chance = rand_chacha::ChaCha8Rng::seed_from_u64(seed);
-    for turn in 0..60_i64 {
+/// Does what anybody may do to the same runs at the same moment, in an order of
+/// chance.
+async fn storms(store: PostgresStore, writer: WriterId, seed: u64, together: Arc<Barrier>) {
+    let mut chance = ChaCha8Rng::seed_from_u64(seed);
+    for turn in 1..=TURNS {
         let mut runs: Vec<i64> = (1..=STORM).collect();
         for n in (1..runs.len()).rev() {
             runs.swap(n, usize::try_from(chance.next_u32()).unwrap() % (n + 1));
         }
-        let all: Vec<RunId> = runs.iter().map(|run| RunId(*run)).collect();
+        // Of the turn before: they are there.
+        let all: Vec<RunId> = runs.iter().map(|run| RunId(run + 100 * (turn - 1))).collect();
         let item = |run: &i64| {
             let mut item = start(run + 100 * turn);
-            let start = item.start.as_mut().unwrap();
-            (start.id, start.queued) = (run.to_string().into(), run % 2 == 0);
+            item.start.as_mut().unwrap().queued = run % 2 == 0;
             item.writer = writer;
             item
         };
-        let ends = |run: &i64| {
-            let mut item = row(*run, 1);
+        let ends = |run: &RunId| {
+            let mut item = row(run.0, 1);
             item.writer = writer;
             item.end = Some(End { how: Ended::Failed, output: "{}".into(), at: at(turn) });
             item
@@ -180,14 +185,15 @@ async fn storms(store: PostgresStore, writer: WriterId, seed: u64) {
         let command =
             |kind| Command { number: 0, kind, by: "a".into(), reason: None, at: at(turn) };
         let one = all[0];
-        let done = match chance.next_u32() % 9 {
-            0 | 1 => store.commit(&runs.iter().map(item).collect::<Vec<_>>()).await.map(drop),
-            2 => store.commit(&runs.iter().map(ends).collect::<Vec<_>>()).await.map(drop),
-            3 => store.take_over(over).await,
-            4 => store.claim(writer, at(10_000), 8, SOUND).await.map(drop),
-            5 => store.release(writer, at(turn)).await,
-            6 => store.command(one, command(CommandKind::Cancel)).await.map(drop),
-            7 => store.command(one, command(CommandKind::Terminate)).await.map(drop),
+        together.wait().await;
+        let done = match chance.next_u32() % 10 {
+            0..3 => store.commit(&runs.iter().map(item).collect::<Vec<_>>()).await.map(drop),
+            3 => store.commit(&all.iter().map(ends).collect::<Vec<_>>()).await.map(drop),
+            4 => store.take_over(over).await,
+            5 => store.claim(writer, at(10_000), 8, SOUND).await.map(drop),
+            6 => store.release(writer, at(turn)).await,
+            7 => store.command(one, command(CommandKind::Cancel)).await.map(drop),
+            8 => store.command(one, command(CommandKind::Terminate)).await.map(drop),
             _ => match store.vindicate(&all).await {
                 Ok(()) => store.delete(&all).await.map(drop),
                 error => error,
@@ -203,13 +209,18 @@ async fn nobody_waits_in_a_circle() {
     let more = vec!["deadlock_timeout=20ms".to_owned()];
     let Some(cluster) = cluster(&Settings { more, ..Settings::default() }) else { return };
     let seed = u64::from(std::process::id());
-    let mut storm = tokio::task::JoinSet::new();
+    let (mut storm, together) = (JoinSet::new(), Arc::new(Barrier::new(6)));
     for n in 1..=6 {
         let (url, schema) = (cluster.url().to_owned(), "storm".to_owned());
         let (worker, pooled, lease) = (true, n == 6, Duration::from_secs(15));
         let options = PostgresOptions { url, schema, worker, pooled, lease, pulse: Arc::default() };
         let store = PostgresStore::open(options).await.unwrap();
-        storm.spawn(storms(store, WriterId(n), seed + u64::try_from(n).unwrap()));
+        storm.spawn(storms(
+            store,
+            WriterId(n),
+            seed + u64::try_from(n).unwrap(),
+            Arc::clone(&together),
+        ));
     }
     while let Some(ended) = storm.join_next().await {
         ended.unwrap();

@@ -102,3 +102,14 @@ fn a_fleet_whose_workers_are_killed_loses_no_order_and_charges_none_twice() {
     assert!(text.contains("400 of 400 orders shipped, 400 charges"), "{text}");
     assert!(!text.contains(" 0 workers killed"), "{text}");
 }
+
+#[test]
+fn a_primary_that_is_destroyed_loses_no_order() {
+    if workflow_test_postgres::url().is_none() {
+        return;
+    }
+    let (output, text) = run(&Place::new(), "disaster", &[]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("the standby is promoted"), "{text}");
+    assert!(text.contains("nothing was lost, and nothing was done twice"), "{text}");
+}

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use workflow_runtime::{Client, ErrorKind, Handle, Runtime};
+use workflow_runtime::{Client, CommandOutcome, ErrorKind, Handle, Runtime};
 use workflow_test_postgres::{Settings, cluster};
 use workflow_tests::Place;
 use workflow_tests::chance::Chance;
@@ -295,6 +295,35 @@ async fn eight_that_make_the_schema_at_once_make_it_once() {
     assert!(error.to_string().contains("schema version 99"), "{error}");
     let error = schema.runtime().schema("no-name").connect().await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Configuration);
+}
+
+/// As the guide to operations says.
+const GRANTS: &str = "grant usage on schema {schema} to {role};
+    grant select, insert, update, delete on all tables in schema {schema} to {role};
+    grant usage on all sequences in schema {schema} to {role};";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_may_not_make_tables_runs_workflows() {
+    let Some(cluster) = cluster(&Settings::default()) else { return };
+    let schema = Schema { url: cluster.url().to_owned(), name: "ours".to_owned() };
+    let script = schema.runtime().schema_script().unwrap();
+    let grants = GRANTS.replace("{schema}", "ours").replace("{role}", "app");
+    let script = format!("begin;\n{script}\ncommit;\ncreate role app login;\n{grants}");
+    let mut sql = schema.sql().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(script)).execute(&mut sql).await.unwrap();
+    let of_app = Schema { url: schema.url.replace("postgres@", "app@"), ..schema };
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = provided(of_app.runtime(), &place, &world).build().await.unwrap();
+    let run = runtime.start(order(1).id("order-1")).await.unwrap();
+    run.result().await.unwrap();
+    assert_eq!(run.cancel().await.unwrap(), CommandOutcome::AlreadyEnded);
+    runtime.client().delete("order-1").await.unwrap();
+    runtime.shutdown().await.unwrap();
+    let other = Schema { name: "not_ours".to_owned(), ..of_app };
+    let Err(error) = provided(other.runtime(), &place, &world).build().await else {
+        panic!("it made a schema")
+    };
+    assert!(error.to_string().contains("may not do"), "{error}");
 }
 
 /// What the server was asked since it was asked to count, by others than the

@@ -13,6 +13,10 @@ pub mod directing {}
 #[doc = include_str!("../docs/fleets.md")]
 pub mod fleets {}
 
+#[cfg(feature = "postgres")]
+#[doc = include_str!("../docs/operations.md")]
+pub mod operations {}
+
 #[cfg(feature = "testing")]
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}

@@ -52,14 +52,14 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
 }
 
 /// Whether trying again is of no use until somebody changes something: who may
-/// connect, to which database, with which certificate.
+/// do what, in which database, with which certificate.
 pub(super) fn is_refused(error: &sqlx::Error) -> bool {
     if let sqlx::Error::Io(error) = error {
         return error.kind() == std::io::ErrorKind::InvalidData;
     }
     let code = error.as_database_error().and_then(|said| said.code()).unwrap_or_default();
     let is_ours = matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_));
-    is_ours || code.starts_with("28") || code == "3D000"
+    is_ours || code.starts_with("28") || code.starts_with("42") || code == "3D000"
 }
 
 /// A row was in the way of another.

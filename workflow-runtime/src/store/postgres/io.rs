@@ -195,22 +195,26 @@ where
         let left = question.patience.saturating_sub(Moment::now().since(begun));
         let (ask, mut sent, at) = (question.ask.clone(), false, Moment::now());
         let tried = within(left, once(servers, &mut slot, (question.shape, ask), &mut sent)).await;
+        let mut is_over = false;
         let (fault, error) = match tried {
             Some(Ok(answer)) => {
                 servers.pulse().note(at, &Ok(()));
                 return Ok(answer);
             }
-            Some(Err(error)) => (Some(Fault::of(&error)), unavailable(error)),
+            Some(Err(error)) => {
+                is_over = is_refused(&error);
+                (Some(Fault::of(&error)), unavailable(error))
+            }
             None => (None, late(question.patience)),
         };
         let failed = Err(error);
         // Each try counts: whoever asked may have given up.
         servers.pulse().note(at, &failed);
         let is_known = question.again || !sent || fault == Some(Fault::Again);
-        let ends = matches!(fault, None | Some(Fault::Item(_))) || !is_known;
+        is_over |= matches!(fault, None | Some(Fault::Item(_))) || !is_known;
         let left = question.patience.saturating_sub(Moment::now().since(begun));
         let wait = backoff.next();
-        if ends || wait >= left {
+        if is_over || wait >= left {
             return failed;
         }
         crate::clock::pause(wait).await;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use workflow_tests::chance::Chance;
 use workflow_tests::checker::check_orders;
 use workflow_tests::order::order;
-use workflow_tests::proxy::Cut;
+use workflow_tests::proxy::{Cut, Proxy};
+use workflow_tests::schema::Schema;
 
 use super::{Load, Scene, length, now};
 use crate::fleet::{Worker, pause};
@@ -66,4 +67,25 @@ async fn a_network_that_is_dark_for_long_delays_work_and_loses_none() {
     let orders =
         check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
     assert!(orders > 100, "{orders} orders tell nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_is_gone_without_a_word_is_left_for_another() {
+    let Some(scene) = Scene::new(false).await else { return };
+    // Another way to the same server stands for another server.
+    let other = Proxy::to(scene.cluster.port()).await;
+    let (one, two) = (scene.proxy.port(), other.port());
+    let url = format!("postgres://postgres@127.0.0.1:{one},127.0.0.1:{two}/postgres");
+    let schema = Schema { url, ..scene.schema() };
+    let client = schema.runtime().connect().await.unwrap();
+    let _workers: Vec<Worker> = (0..2).map(|_| Worker::start(&schema, &scene.place)).collect();
+    let load = Load::on(&client);
+    load.goes_on(40).await;
+    scene.proxy.dark(true);
+    let begun = now();
+    load.goes_on(1).await;
+    println!("goes on after {:?}", begun.elapsed());
+    load.goes_on(40).await;
+    // It never comes back.
+    check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
 }

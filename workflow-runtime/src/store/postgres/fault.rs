@@ -18,7 +18,9 @@ pub(super) enum Fault {
 
 impl Fault {
     pub(super) fn of(error: &sqlx::Error) -> Self {
-        let sqlx::Error::Database(said) = error else { return Self::Lost };
+        let sqlx::Error::Database(said) = error else {
+            return if is_unreadable(error) { Self::Wait } else { Self::Lost };
+        };
         let code = said.code().unwrap_or_default();
         match &*code {
             // Serialization, deadlock, a lock that was not free in time.
@@ -51,6 +53,18 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     Fault::of(error) == Fault::Lost
 }
 
+/// What came was whole, and is not what a row of ours is.
+fn is_unreadable(error: &sqlx::Error) -> bool {
+    matches!(
+        error,
+        sqlx::Error::ColumnDecode { .. }
+            | sqlx::Error::ColumnNotFound(_)
+            | sqlx::Error::Decode(_)
+            | sqlx::Error::Encode(_)
+            | sqlx::Error::RowNotFound
+    )
+}
+
 /// Whether trying again is of no use until somebody changes something: who may
 /// do what, in which database, with which certificate.
 pub(super) fn is_refused(error: &sqlx::Error) -> bool {
@@ -58,7 +72,8 @@ pub(super) fn is_refused(error: &sqlx::Error) -> bool {
         return error.kind() == std::io::ErrorKind::InvalidData;
     }
     let code = error.as_database_error().and_then(|said| said.code()).unwrap_or_default();
-    let is_ours = matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_));
+    let is_ours = is_unreadable(error)
+        || matches!(error, sqlx::Error::Tls(_) | sqlx::Error::Configuration(_));
     is_ours || code.starts_with("28") || code.starts_with("42") || code == "3D000"
 }
 

@@ -205,7 +205,10 @@ where
                 is_over = is_refused(&error);
                 (Some(Fault::of(&error)), unavailable(error))
             }
-            None => (None, late(question.patience)),
+            None => {
+                servers.was_late(question.patience);
+                (None, late(question.patience))
+            }
         };
         let failed = Err(error);
         // Each try counts: whoever asked may have given up.
@@ -232,10 +235,7 @@ where
 {
     // Out of its slot until it has answered: if nobody waits for that any more
     // it is closed, whatever it is in the middle of.
-    let mut link = match slot.take() {
-        Some(link) => link,
-        None => servers.connect().await?,
-    };
+    let mut link = servers.link(slot).await?;
     if shape == Shape::Life && servers.are_pooled() {
         // A pooler changes servers and tells nobody.
         servers.memory.compare(&mut link).await?;

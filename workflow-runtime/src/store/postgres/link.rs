@@ -56,6 +56,8 @@ pub(super) struct Link {
     connection: Connection,
     /// What each transaction says first, where a pooler gives it any connection.
     pooled: Option<String>,
+    /// How often a server had fallen silent before it was made.
+    made_after: u64,
 }
 
 /// A connection on which a query is prepared under a name of its own, unless
@@ -115,9 +117,13 @@ impl Connection {
 }
 
 impl Link {
-    pub(super) fn new(connection: PgConnection, pooled: Option<String>) -> Self {
+    pub(super) fn new(connection: PgConnection, pooled: Option<String>, made_after: u64) -> Self {
         let keeps_names = pooled.is_none();
-        Self { connection: Connection { connection, keeps_names }, pooled }
+        Self { connection: Connection { connection, keeps_names }, pooled, made_after }
+    }
+
+    pub(super) fn made_after(&self) -> u64 {
+        self.made_after
     }
 
     /// Asks it. After an error nothing is known of the connection, unless the

@@ -1,7 +1,7 @@
 //! The servers of one database, and connections to the one that takes writes.
 
 use std::str::FromStr as _;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
@@ -17,6 +17,9 @@ use crate::store::Pulse;
 /// How long one server has to take a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// A server that says nothing for so long is gone, or its network is.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// The planner is told what to do: a table that was empty when its statistics
 /// were made must not be read from end to end when it is full.
 const PLANNER: [(&str, &str); 5] = [
@@ -30,11 +33,13 @@ const PLANNER: [(&str, &str); 5] = [
 /// Every server that the URL names, one of which takes writes.
 pub(super) struct Servers {
     each: Vec<PgConnectOptions>,
-    /// The one that took writes last.
+    /// The one that took writes last; or the next one to try.
     last: AtomicUsize,
     /// What each transaction says first, where a pooler gives it any connection.
     pooled: Option<String>,
     pub(super) memory: Memory,
+    /// How often one of them fell silent.
+    silences: AtomicU64,
 }
 
 impl Servers {
@@ -48,7 +53,28 @@ impl Servers {
             let local = |(name, value): (&str, String)| format!("; set local {name} = {value}");
             settings(schema).into_iter().map(local).collect()
         });
-        Ok(Self { each, last: AtomicUsize::new(0), pooled, memory })
+        let (last, silences) = (AtomicUsize::new(0), AtomicU64::new(0));
+        Ok(Self { each, last, pooled, memory, silences })
+    }
+
+    /// A server did not answer in that time. If it was long, no connection from
+    /// before is used again: each would have to be waited for.
+    pub(super) fn was_late(&self, patience: Duration) {
+        if patience >= SILENCE {
+            self.silences.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn silences(&self) -> u64 {
+        self.silences.load(Ordering::Acquire)
+    }
+
+    /// The link that was kept, or a new one.
+    pub(super) async fn link(&self, kept: &mut Option<Link>) -> Result<Link, sqlx::Error> {
+        match kept.take().filter(|link| link.made_after() == self.silences()) {
+            Some(link) => Ok(link),
+            None => self.connect().await,
+        }
     }
 
     /// How the database fares.
@@ -73,11 +99,13 @@ impl Servers {
         let first = self.last.load(Ordering::Acquire);
         let mut fault = None;
         for n in (first..first + self.each.len()).map(|n| n % self.each.len()) {
+            // Whoever has no more time to wait for this one begins with the next.
+            self.last.store((n + 1) % self.each.len(), Ordering::Release);
             let tried = within(CONNECT, connect(&self.each[n])).await;
             match tried.unwrap_or_else(|| Err(late(&self.each[n]))) {
                 Ok(connection) => {
                     self.last.store(n, Ordering::Release);
-                    let mut link = Link::new(connection, self.pooled.clone());
+                    let mut link = Link::new(connection, self.pooled.clone(), self.silences());
                     self.memory.compare(&mut link).await?;
                     return Ok(link);
                 }

@@ -77,10 +77,7 @@ impl Lanes {
         let committed = async {
             // Out of its lane until it has answered: after an error that the
             // database itself did not give, nothing is known of it.
-            let mut link = match lane.take() {
-                Some(link) => link,
-                None => self.servers.connect().await?,
-            };
+            let mut link = self.servers.link(&mut lane).await?;
             let committed = commit(&mut link, writer, number, items).await;
             if let Ok(Ok(answers)) = &committed {
                 self.servers.memory.acknowledged(items, answers);
@@ -92,7 +89,10 @@ impl Lanes {
         };
         match within(PATIENCE, committed).await {
             Some(committed) => committed.map_err(unavailable)?,
-            None => Err(late(PATIENCE)),
+            None => {
+                self.servers.was_late(PATIENCE);
+                Err(late(PATIENCE))
+            }
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use workflow_runtime::CommandOutcome;
 use workflow_tests::chance::Chance;
 use workflow_tests::checker::check_orders;
 use workflow_tests::order::order;
 use workflow_tests::proxy::{Cut, Proxy};
 use workflow_tests::schema::Schema;
+use workflow_tests::served::doubled;
 
 use super::{Load, Scene, length, now};
 use crate::fleet::{Worker, pause};
@@ -88,4 +90,36 @@ async fn a_server_that_is_gone_without_a_word_is_left_for_another() {
     load.goes_on(40).await;
     // It never comes back.
     check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_answer_is_lost_was_given_once() {
+    let Some(scene) = Scene::new(false).await else { return };
+    let client = scene.schema().runtime().connect().await.unwrap();
+    // Nobody runs them: each is cancelled or terminated where it waits.
+    for n in 0..20 {
+        let run = client.start(doubled(n).id(format!("run-{n}"))).await.unwrap();
+        let (before, terminates) = (scene.proxy.cuts(), n % 2 == 0);
+        let asked = tokio::spawn(async move {
+            let by = "ada";
+            match terminates {
+                true => run.terminate().by(by).await,
+                false => run.cancel().by(by).await,
+            }
+        });
+        // The look for the run, the command, and what comes after it.
+        while !asked.is_finished() {
+            if scene.proxy.cuts() < before + 3 {
+                scene.proxy.cut(u64::from(n), Cut::BeforeReply);
+            }
+            pause(1).await;
+        }
+        assert_eq!(asked.await.unwrap().unwrap(), CommandOutcome::Accepted, "run-{n}");
+    }
+    let mut sql = scene.behind().sql().await;
+    let counts = "select count(*) from commands group by run";
+    let counts = sqlx::query_scalar::<_, i64>(counts).fetch_all(&mut sql).await.unwrap();
+    assert_eq!(counts, [1; 20]);
+    let ended = "select count(*) from runs where status = 3";
+    assert_eq!(sqlx::query_scalar(ended).fetch_one(&mut sql).await.unwrap_or(0_i64), 10);
 }

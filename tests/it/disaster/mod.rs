@@ -1,8 +1,8 @@
 //! Postgres in trouble: cut off, crashed, full, failed over, restored. Nothing
 //! that was acknowledged is lost, and nothing happens twice.
 //!
-//! `DISASTER_SECONDS` makes each test last so long; without it they are as long
-//! as they need to be.
+//! `DISASTER_SECONDS` makes cuts, crashes, failovers and restored backups go on
+//! for so long; without it they are as many as they need to be.
 
 mod failover;
 mod network;

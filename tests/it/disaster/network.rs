@@ -88,6 +88,13 @@ async fn a_server_that_is_gone_without_a_word_is_left_for_another() {
     load.goes_on(1).await;
     println!("goes on after {:?}", begun.elapsed());
     load.goes_on(40).await;
+    // Three processes listen to the one that is there, too.
+    let mut sql = scene.behind().sql().await;
+    let listening = "select count(*) >= 6 from pg_stat_activity where query ilike 'listen %'";
+    while !sqlx::query_scalar::<_, bool>(listening).fetch_one(&mut sql).await.unwrap() {
+        pause(20).await;
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody listens any more");
+    }
     // It never comes back.
     check_orders(&scene.behind(), &scene.place.path("ledger"), &load.end().await).await;
 }

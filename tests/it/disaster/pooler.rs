@@ -8,7 +8,7 @@ use workflow_test_postgres::pooler;
 use workflow_tests::chance::Chance;
 use workflow_tests::checker::{check_no_fork, check_orders};
 use workflow_tests::proxy::Cut;
-use workflow_tests::served::long_sleep;
+use workflow_tests::served::{long_one, long_sleep};
 
 use super::{Load, Scene, all_end, now};
 use crate::fleet::pause;
@@ -77,5 +77,26 @@ async fn an_older_backup_behind_a_pooler_is_found_out_too() {
     load.end().await;
     all_end(&scene.behind()).await;
     check_no_fork(&scene.behind(), &scene.place.path("ledger")).await;
+    worker.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_in_another_process_is_seen_soon_behind_a_pooler_too() {
+    let Some(scene) = Scene::new(false).await else { return };
+    let Some(pooler) = pooler(&scene.cluster) else { return };
+    scene.proxy.lead_to(pooler.port());
+    let (world, schema) = (Arc::<World>::default(), scene.schema());
+    let builder = provided(schema.runtime(), &scene.place, &world);
+    let worker = builder.transaction_pooler().build().await.unwrap();
+    let client = schema.runtime().transaction_pooler().connect().await.unwrap();
+    let file = scene.place.path("go on");
+    let run = client.start(long_one(21, file.clone())).await.unwrap();
+    let waits = tokio::spawn(async move { run.result().await });
+    // By itself a waiting handle looks after 1, 3, 7 and 15 seconds.
+    pause(8_000).await;
+    std::fs::write(&file, "").unwrap();
+    let begun = now();
+    assert_eq!(waits.await.unwrap().unwrap(), 42);
+    assert!(begun.elapsed() < Duration::from_secs(4), "seen after {:?}", begun.elapsed());
     worker.shutdown().await.unwrap();
 }

@@ -279,6 +279,7 @@ impl Builder {
     /// or set on a connection then, so that each commit takes four round trips
     /// instead of one, and processes look for news instead of being told:
     /// connect to the server itself where you can. Default: the server itself.
+    /// No other store asks for it.
     pub fn transaction_pooler(mut self) -> Self {
         self.pooled = true;
         self

@@ -196,9 +196,7 @@ impl Inner {
     /// Shows that it lives. None: it was declared dead.
     async fn beat(&self, fleet: &dyn Fleet, writer: WriterId) -> Result<Option<Alive>, Error> {
         let before = Moment::now();
-        let beat = fleet.beat(writer).await;
-        self.making.pulse.note(before, &beat);
-        let Some(alive) = beat? else { return Ok(None) };
+        let Some(alive) = fleet.beat(writer).await? else { return Ok(None) };
         let lapsed = !self.lease.holds();
         // Counted from before it was asked: nobody else can count from earlier.
         self.lease.renew(before);

@@ -54,6 +54,8 @@ impl Pulse {
     pub(crate) fn note<T>(&self, asked: Moment, answer: &Result<T, Error>) {
         match answer {
             Err(error) if error.kind() == ErrorKind::Unavailable => self.failed(asked, error),
+            // It was not asked.
+            Err(error) if error.kind() == ErrorKind::ShutDown => {}
             _ => self.answered(),
         }
     }

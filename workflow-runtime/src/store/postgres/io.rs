@@ -206,7 +206,7 @@ where
                 (Some(Fault::of(&error)), unavailable(error))
             }
             None => {
-                servers.was_late(question.patience);
+                servers.was_late(Moment::now().since(at));
                 (None, late(question.patience))
             }
         };

@@ -38,16 +38,25 @@ impl Shape {
         if self == Self::Bulk { BULK } else { PATIENCE }
     }
 
+    /// How its transaction begins, if it has to have one.
     fn begin(self) -> Option<&'static str> {
         match self {
             Self::Single | Self::Life => None,
-            Self::Whole => Some(BEGIN),
+            Self::Whole | Self::Bulk => Some(BEGIN),
             Self::Moment => Some("begin isolation level repeatable read, read only"),
-            Self::Bulk => Some(
-                "begin isolation level read committed; set local statement_timeout = '300s'; set local lock_timeout = '60s'; \
-                 set local idle_in_transaction_session_timeout = '60s'",
-            ),
         }
+    }
+
+    /// What its transaction is set to, beside what every connection is.
+    fn settings(self) -> String {
+        if self != Self::Bulk {
+            return String::new();
+        }
+        let millis = BULK.as_millis();
+        format!(
+            "; set local statement_timeout = {millis}; set local lock_timeout = '60s'; \
+             set local idle_in_transaction_session_timeout = '60s'"
+        )
     }
 }
 
@@ -138,16 +147,11 @@ impl Link {
         ask: impl for<'c> FnOnce(&'c mut Connection) -> Asked<'c, T>,
     ) -> Result<T, sqlx::Error> {
         let connection = &mut self.connection;
-        let begin = match (shape.begin(), &self.pooled) {
-            (None, None) => return ask(connection).await,
-            (begin, None) => begin.unwrap_or(BEGIN).to_owned(),
-            (begin, Some(local)) => {
-                let begin = begin.unwrap_or(BEGIN);
-                let (first, then) = begin.split_once(';').unwrap_or((begin, ""));
-                let then = if then.is_empty() { String::new() } else { format!(";{then}") };
-                format!("{first}{local}{then}")
-            }
-        };
+        if shape.begin().is_none() && self.pooled.is_none() {
+            return ask(connection).await;
+        }
+        let (begin, local) = (shape.begin().unwrap_or(BEGIN), self.pooled.as_deref());
+        let begin = format!("{begin}{}{}", local.unwrap_or_default(), shape.settings());
         connection.say(AssertSqlSafe(begin)).await?;
         match ask(connection).await {
             Ok(answer) => connection.say("commit").await.map(|()| answer),

@@ -14,8 +14,7 @@ use std::time::Duration;
 use sqlx::Row as _;
 
 use super::ask;
-use super::link::Connection;
-use super::link::{Link, Shape};
+use super::link::{Connection, Link, Shape};
 use crate::clock::Moment;
 use crate::model::{Answer, Item, RunId, WriterId};
 use crate::store::Pulse;

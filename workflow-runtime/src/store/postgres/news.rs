@@ -97,12 +97,18 @@ impl News {
 
     /// Listens to others.
     pub(super) async fn listen(self: Arc<Self>, connections: Arc<Connections>) {
-        while !connections.servers.are_pooled() {
-            if let Err(error) = self.try_listen(&connections.servers).await {
-                tracing::debug!("news of other workers do not come: {error}");
+        loop {
+            if connections.servers.are_pooled() {
+                // Nobody is told: whoever waits for an end looks. For work the
+                // claimer looks by itself.
+                self.come(Kind::Ends);
+            } else {
+                if let Err(error) = self.try_listen(&connections.servers).await {
+                    tracing::debug!("news of other workers do not come: {error}");
+                }
+                // Something may have been missed.
+                Kind::ALL.into_iter().for_each(|kind| self.come(kind));
             }
-            // Something may have been missed.
-            Kind::ALL.into_iter().for_each(|kind| self.come(kind));
             pause(RETRY).await;
         }
     }
@@ -114,10 +120,17 @@ impl News {
         let mut listener = PgListener::connect_with(&pool).await?;
         listener.eager_reconnect(false);
         listener.listen(&self.channel).await?;
-        while let Some(news) = listener.try_recv().await? {
-            self.hear(news.payload());
+        let silences = servers.silences();
+        loop {
+            tokio::select! {
+                news = listener.try_recv() => match news? {
+                    Some(news) => self.hear(news.payload()),
+                    None => return Ok(()),
+                },
+                // One that is gone without a word would be listened to for ever.
+                () = servers.falls_silent_after(silences) => return Ok(()),
+            }
         }
-        Ok(())
     }
 
     fn hear(&self, payload: &str) {

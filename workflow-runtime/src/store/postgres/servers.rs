@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use super::PATIENCE;
 use super::link::Link;
 use super::memory::Memory;
-use crate::clock::within;
+use crate::clock::{pause, within};
 use crate::error::{Error, ErrorKind};
 use crate::store::Pulse;
 
@@ -19,6 +19,9 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// A server that says nothing for so long is gone, or its network is.
 const SILENCE: Duration = Duration::from_secs(2);
+
+/// How often is looked whether one fell silent.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The planner is told what to do: a table that was empty when its statistics
 /// were made must not be read from end to end when it is full.
@@ -50,7 +53,7 @@ impl Servers {
         let each = urls.iter().map(|url| options(url, schema, pooled));
         let each = each.collect::<Result<Vec<_>, _>>()?;
         let pooled = pooled.then(|| {
-            let local = |(name, value): (&str, String)| format!("; set local {name} = {value}");
+            let local = |(name, value): (&str, String)| format!("; set local {name} = '{value}'");
             settings(schema).into_iter().map(local).collect()
         });
         let (last, silences) = (AtomicUsize::new(0), AtomicU64::new(0));
@@ -65,8 +68,15 @@ impl Servers {
         }
     }
 
-    fn silences(&self) -> u64 {
+    pub(super) fn silences(&self) -> u64 {
         self.silences.load(Ordering::Acquire)
+    }
+
+    /// Until one fell silent more often than that.
+    pub(super) async fn falls_silent_after(&self, silences: u64) {
+        while self.silences() == silences {
+            pause(LOOK).await;
+        }
     }
 
     /// The link that was kept, or a new one.
@@ -140,8 +150,8 @@ fn settings(schema: &str) -> Vec<(&'static str, String)> {
     let mut settings = vec![("search_path", schema.to_owned())];
     settings.extend(PLANNER.map(|(name, value)| (name, value.to_owned())));
     // What others see is decided statement by statement, whatever the default.
-    settings.push(("default_transaction_isolation", "'read committed'".to_owned()));
-    let millis = |time: Duration| format!("'{}ms'", time.as_millis());
+    settings.push(("default_transaction_isolation", "read committed".to_owned()));
+    let millis = |time: Duration| format!("{}ms", time.as_millis());
     settings.push(("statement_timeout", millis(PATIENCE)));
     settings.push(("lock_timeout", millis(PATIENCE)));
     settings.push(("idle_in_transaction_session_timeout", millis(PATIENCE)));
@@ -159,9 +169,7 @@ fn options(url: &str, schema: &str, pooled: bool) -> Result<PgConnectOptions, Er
         // A prepared statement stays on the connection that prepared it.
         return Ok(options.statement_cache_capacity(0).extra_float_digits(None));
     }
-    let settings = settings(schema);
-    let plain = |(name, value): (&'static str, String)| (name, value.replace('\'', ""));
-    Ok(options.statement_cache_capacity(200).options(settings.into_iter().map(plain)))
+    Ok(options.statement_cache_capacity(200).options(settings(schema)))
 }
 
 /// A URL for each server that it names: `postgres://user@one:5432,two/database`.

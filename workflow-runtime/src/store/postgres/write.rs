@@ -7,8 +7,7 @@ use tokio::sync::Mutex;
 
 use super::batch::{Applied, Batch, has};
 use super::fault::{Fault, is_in_the_way, late, unavailable};
-use super::link::Connection;
-use super::link::{Link, Shape};
+use super::link::{Connection, Link, Shape};
 use super::servers::Servers;
 use super::{PATIENCE, ask};
 use crate::clock::within;

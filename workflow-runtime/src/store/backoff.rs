@@ -12,19 +12,21 @@ use crate::model::RetryPolicy;
 pub(crate) struct Backoff {
     policy: RetryPolicy,
     failed: u32,
-    chance: ChaCha8Rng,
+    /// Made with the first wait: most never fail.
+    chance: Option<ChaCha8Rng>,
 }
 
 impl Backoff {
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         let policy = RetryPolicy::new(u32::MAX).first(first).max(longest).jitter(0.5);
-        Self { policy, failed: 0, chance: crate::chance::stream() }
+        Self { policy, failed: 0, chance: None }
     }
 
     /// It failed once more: how long to wait.
     pub(crate) fn next(&mut self) -> Duration {
         self.failed = self.failed.saturating_add(1).min(u32::MAX - 1);
-        let chance = f64::from(self.chance.next_u32()) / (f64::from(u32::MAX) + 1.0);
+        let chance = f64::from(self.chance.get_or_insert_with(crate::chance::stream).next_u32())
+            / (f64::from(u32::MAX) + 1.0);
         self.policy.wait(self.failed, chance).unwrap_or_default()
     }
 }

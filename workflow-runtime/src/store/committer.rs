@@ -86,18 +86,14 @@ impl<T> Committer<T> {
 
     /// Sends the same items until the store answers. None: stopped before.
     async fn commit(&self, items: &[Item]) -> Option<Vec<Answer>> {
-        let mut backoff = None;
+        let mut backoff = Backoff::new(FIRST_WAIT, LONGEST_WAIT);
         loop {
             match self.store.commit(items).await {
                 Ok(answers) => return Some(answers),
                 Err(_) if self.stop.load(Ordering::Acquire) => return None,
                 // Never again: this worker begins anew, or stops.
                 Err(error) if error.kind() == ErrorKind::Fenced => return None,
-                Err(_) => {
-                    let backoff =
-                        backoff.get_or_insert_with(|| Backoff::new(FIRST_WAIT, LONGEST_WAIT));
-                    pause(backoff.next()).await;
-                }
+                Err(_) => pause(backoff.next()).await,
             }
         }
     }

@@ -32,7 +32,7 @@ pub(super) struct Io {
 pub(super) struct Connections {
     pub(super) servers: Arc<Servers>,
     general: [Slot<Option<Link>>; CONNECTIONS],
-    /// Signs of life wait for nothing else.
+    /// Signs of life, and what workers tell each other: short, all of it.
     life: [Slot<Option<Link>>; 1],
 }
 

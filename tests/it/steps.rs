@@ -328,7 +328,7 @@ async fn step_in_step() -> Result<u32> {
     inner().await
 }
 
-#[workflow]
+#[workflow(allow(WF004, reason = "the misuse is the test"))]
 async fn misplaced(which: u32) -> Result<u32> {
     match which {
         0 => step_in_step().await,

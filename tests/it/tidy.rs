@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The layers of `workflow-runtime`, lowest first. A module uses modules of
 /// lower layers, and of its own layer never.
 const LAYERS: &[&[&str]] = &[
-    &["text"],
+    &["text", "lints"],
     &["chance", "clock", "error", "inbox", "panics"],
     &["codec", "model", "state"],
     &["turn", "store"],

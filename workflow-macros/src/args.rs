@@ -5,6 +5,7 @@ use syn::ext::IdentExt as _;
 use syn::parse::{ParseStream, Parser as _};
 use syn::{Error, Ident, LitFloat, LitInt, LitStr, Path, Result, Token};
 
+use crate::checks::Code;
 use crate::duration;
 use crate::model::Kind;
 
@@ -17,6 +18,8 @@ pub(crate) struct Args {
     pub(crate) timeout_ms: Option<u64>,
     /// `semantics = at_most_once`; the place of the word, for errors.
     pub(crate) at_most_once: Option<Ident>,
+    /// `allow(WF008)`
+    pub(crate) allowed: Vec<Code>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -32,7 +35,7 @@ pub(crate) struct Retry {
 }
 
 const STEP: &str = "`name`, `was`, `retry`, `timeout`, `semantics`, `crate`";
-const WORKFLOW: &str = "`name`, `was`, `crate`";
+const WORKFLOW: &str = "`name`, `was`, `allow`, `crate`";
 const RETRY: &str = "`attempts`, `first`, `max`, `factor`, `jitter`, `if`";
 
 /// Reads the arguments; every fault among them is in the error.
@@ -49,15 +52,47 @@ pub(crate) fn parse(kind: Kind, tokens: TokenStream) -> Result<Args> {
     }
 }
 
-/// Reads `crate = path`, all that `#[durable]` takes.
-pub(crate) fn only_crate(tokens: TokenStream) -> Result<Option<Path>> {
-    let mut krate = None;
+/// Reads `allow(..)` and `crate = path`, all that `#[durable]` takes.
+pub(crate) fn durable(tokens: TokenStream) -> Result<(Vec<Code>, Option<Path>)> {
+    let (mut allowed, mut krate) = (Vec::new(), None);
     let one = |key: &Ident, input: ParseStream<'_>| match key.to_string().as_str() {
+        "allow" => allow(&mut allowed, key, input),
         "crate" => once(&mut krate, key, value(key, input)?),
-        _ => Err(unknown(key, "`crate`")),
+        _ => Err(unknown(key, "`allow`, `crate`")),
     };
     (|input: ParseStream<'_>| list(input, one)).parse2(tokens)?;
-    Ok(krate)
+    Ok((allowed, krate))
+}
+
+/// `allow(WF008, WF010, reason = "..")`
+fn allow(allowed: &mut Vec<Code>, key: &Ident, input: ParseStream<'_>) -> Result<()> {
+    if !input.peek(syn::token::Paren) {
+        return Err(Error::new(key.span(), "write `allow(WF008, reason = \"..\")`"));
+    }
+    let inner;
+    syn::parenthesized!(inner in input);
+    list(&inner, |key, input| {
+        let name = key.to_string();
+        if name == "reason" {
+            return value::<LitStr>(key, input).map(drop);
+        }
+        let known = Code::ALL.iter().find(|(known, _)| *known == name);
+        match (known, name.as_str()) {
+            (Some((_, code)), _) => allowed.push(*code),
+            (None, "WF003") => {
+                let message = "an await is vouched for where it stands: \
+                               `workflow::assume_durable(future).await`";
+                return Err(Error::new(key.span(), message));
+            }
+            (None, _) => {
+                let codes: Vec<_> = Code::ALL.iter().map(|(name, _)| format!("`{name}`")).collect();
+                let message =
+                    format!("what can be allowed in a workflow is one of {}", codes.join(", "));
+                return Err(Error::new(key.span(), message));
+            }
+        }
+        Ok(())
+    })
 }
 
 /// Reads `key ..` with commas between; goes on after a fault, to report all.
@@ -97,6 +132,7 @@ impl Args {
             ("name", _) => once(&mut self.name, key, stable_name(value(key, input)?)?),
             ("was", _) => once(&mut self.was, key, names(key, input)?),
             ("crate", _) => once(&mut self.krate, key, value(key, input)?),
+            ("allow", Kind::Workflow) => allow(&mut self.allowed, key, input),
             ("timeout", Kind::Step) => {
                 let literal: LitStr = value(key, input)?;
                 let millis = duration::millis(&literal)?;

@@ -12,7 +12,7 @@ use syn::{
     Attribute, Block, Error, FnArg, Pat, Result, ReturnType, Signature, Token, Type, Visibility,
 };
 
-use crate::awaits;
+use crate::checks::{self, Code};
 use crate::paths::{Paths, at, quiet};
 
 /// A function, a method, or one of a trait, which may have no body.
@@ -39,14 +39,18 @@ impl Parse for Function {
 }
 
 /// The function as it is after the macro, or what is wrong with it.
-pub(crate) fn function(paths: &Paths, mut function: Function) -> Result<TokenStream> {
+pub(crate) fn function(
+    paths: &Paths,
+    allowed: &[Code],
+    mut function: Function,
+) -> Result<TokenStream> {
     check(&function)?;
     let output = match &function.sig.output {
         ReturnType::Default => quote!(()),
         ReturnType::Type(_, ty) => ty.to_token_stream(),
     };
     let body = match function.body.take() {
-        Some(body) => body_tokens(paths, &mut function.sig, body),
+        Some(body) => body_tokens(paths, allowed, &mut function.sig, body),
         None => quote!(;),
     };
     let Function { attrs, vis, mut sig, .. } = function;
@@ -58,8 +62,9 @@ pub(crate) fn function(paths: &Paths, mut function: Function) -> Result<TokenStr
     sig.asyncness = None;
     sig.output = ReturnType::Default;
     let generics = std::mem::take(&mut sig.generics.where_clause);
+    let clippy = checks::clippy(allowed);
     Ok(quote! {
-        #(#attrs)* #vis #sig #arrow #imp #future::DurableFuture<Output = #output> #generics #body
+        #(#attrs)* #clippy #vis #sig #arrow #imp #future::DurableFuture<Output = #output> #generics #body
     })
 }
 
@@ -108,8 +113,13 @@ fn is_pin(output: &ReturnType) -> bool {
 }
 
 /// The body; parameters that are patterns become names in the signature.
-fn body_tokens(paths: &Paths, sig: &mut Signature, mut body: Block) -> TokenStream {
-    let awaits::Checked { imports, faults } = awaits::check(paths, &mut body);
+fn body_tokens(
+    paths: &Paths,
+    allowed: &[Code],
+    sig: &mut Signature,
+    mut body: Block,
+) -> TokenStream {
+    let checks::Checked { imports, faults } = checks::check(paths, allowed, &mut body);
     let params = params(sig);
     let returned = returned(&sig.output);
     let (private, stmts) = (paths.private(), &body.stmts);

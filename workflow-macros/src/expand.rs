@@ -13,7 +13,7 @@ use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, FnArg, Ident, ItemFn, Visibility};
 
 use crate::args::Retry;
-use crate::awaits;
+use crate::checks;
 use crate::model::{Kind, Model, Slot};
 use crate::paths::{at, quiet};
 
@@ -196,11 +196,13 @@ fn inner(model: &Model, names: &Names) -> TokenStream {
         return quote!(#(#attrs)* #sig #block);
     }
     let mut block = block.clone();
-    let awaits::Checked { imports, faults } = awaits::check(&model.paths, &mut block);
+    let allowed = &model.args.allowed;
+    let checks::Checked { imports, faults } = checks::check(&model.paths, allowed, &mut block);
+    let clippy = checks::clippy(allowed);
     let stmts = &block.stmts;
     let mut body = Group::new(Delimiter::Brace, quote!(#faults #(#stmts)*));
     body.set_span(block.brace_token.span.join());
-    quote!(#imports #(#attrs)* #sig #body)
+    quote!(#imports #(#attrs)* #clippy #sig #body)
 }
 
 /// Each argument type and the return type are checked where they stand.

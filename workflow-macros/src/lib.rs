@@ -6,7 +6,7 @@
 //! tokens ──args──▶ arguments ──model──▶ checked facts ──expand──▶ tokens
 //! ```
 //!
-//! `awaits` writes the check of what is awaited into the bodies of workflows
+//! `checks` writes what the compiler has to check into the bodies of workflows
 //! and `#[durable]` functions.
 //!
 //! Errors come from `args` and `model` only, each at the tokens at fault, and
@@ -16,7 +16,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "the enums of syn are open")]
 
 mod args;
-mod awaits;
+mod checks;
 mod durable;
 mod duration;
 mod expand;
@@ -50,9 +50,10 @@ pub fn durable(args: TokenStream, item: TokenStream) -> TokenStream {
         Ok(function) => function,
         Err(error) => return expand::not_a_function("#[durable]", &item, &error).into(),
     };
-    let krate = args::only_crate(args.into());
-    krate
-        .and_then(|krate| durable::function(&paths::Paths::new(krate.as_ref()), function))
+    args::durable(args.into())
+        .and_then(|(allowed, krate)| {
+            durable::function(&paths::Paths::new(krate.as_ref()), &allowed, function)
+        })
         .unwrap_or_else(|error| expand::with_error(&item, &error))
         .into()
 }

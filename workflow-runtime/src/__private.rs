@@ -18,7 +18,11 @@ pub use crate::model::{
 };
 pub use crate::registry::Registration;
 pub use crate::state::{State, StateNeed};
-pub use crate::workflow::faults::{async_closure, random_select};
+/// What is found in a body: errors and warnings.
+pub mod lints {
+    pub use crate::lints::faults::*;
+    pub use crate::lints::values::{Harmless, Seen, same};
+}
 
 use crate::call::{Call, Definition};
 use crate::workflow::{Block, DurableFuture};

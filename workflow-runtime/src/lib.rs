@@ -73,6 +73,7 @@ mod clock;
 mod codec;
 mod error;
 mod inbox;
+pub mod lints;
 mod model;
 mod panics;
 mod registry;

@@ -3,6 +3,7 @@
 //! The programs beside this file are also compiled as a user's crate that
 //! denies warnings: `tests/ui/pass/awaits.rs`.
 
+mod allowed;
 mod branches;
 mod combinators;
 mod helpers;
@@ -211,4 +212,14 @@ fn durable_futures_are_no_larger_and_are_send_where_they_can_be() {
     let plain = async |number: u32| std::future::ready(number).await;
     let alone = is_send(&workflow::assume_durable(plain(1)));
     assert_eq!(alone, size_of_val(&plain(1)));
+}
+
+#[tokio::test]
+async fn what_only_looks_like_a_hazard_works_as_it_is_written() {
+    let words = || vec!["a".to_owned(), "bb".to_owned(), "a".to_owned()];
+    assert_eq!(run(allowed::own_names(5)).await.unwrap(), 5 + 5 + 6 + 7 + 24);
+    assert_eq!(run(allowed::loops(words())).await.unwrap(), 3 + 4 + 6 + 2 + 1 + 5 + 1 + 1);
+    assert_eq!(run(allowed::tables(words())).await.unwrap(), 2 + 3 + 1 + 2 + 2 + 1);
+    assert!(run(allowed::values(1)).await.unwrap());
+    assert_eq!(run(allowed::allowed(words())).await.unwrap(), 3);
 }

@@ -2,6 +2,8 @@
 //! programs.
 #![deny(warnings)]
 
+#[path = "../../it/awaits/allowed.rs"]
+mod allowed;
 #[path = "../../it/awaits/branches.rs"]
 mod branches;
 #[path = "../../it/awaits/combinators.rs"]

@@ -48,7 +48,7 @@ use crate::workflow::DurableFuture;
 ///
 /// Dropped while it runs, its step is stopped and its result is no longer
 /// used; side effects of the step may have happened.
-#[must_use = "a call does nothing until it is awaited in a workflow or given to a client"]
+#[must_use = "[WF012] a call does nothing until it is awaited in a workflow or given to a client"]
 pub struct Call<D: Definition> {
     args: Option<D::Args>,
     options: Options,
@@ -218,7 +218,7 @@ impl<D: Step> Call<D> {
         Failure::of_kind(
             FailureKind::OutsideWorkflow,
             format!(
-                "`{name}` at {at} was awaited outside its workflow, where nothing could record \
+                "[WF013] `{name}` at {at} was awaited outside its workflow, where nothing could record \
                  it: in a spawned task, in another step or in `main`. Await it in a \
                  `#[workflow]` and start that, or call the plain body: `{name}(..).direct().await`"
             ),

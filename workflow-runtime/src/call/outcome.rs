@@ -55,7 +55,7 @@ impl<T: 'static, E: 'static> Outcome for Result<T, E> {
 
 /// What can be written to a history and read back.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be stored: arguments and results of steps and workflows are \
+    message = "[WF015] `{Self}` cannot be stored: arguments and results of steps and workflows are \
                written to the history",
     label = "not storable",
     note = "derive both: `#[derive(serde::Serialize, serde::Deserialize)]`, and own the data",
@@ -68,7 +68,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Storable for T {}
 
 /// What can be the error of a step or workflow, as far as the history goes.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the error of a step or workflow: it cannot be stored",
+    message = "[WF015] `{Self}` cannot be the error of a step or workflow: it cannot be stored",
     label = "an error is written to the history, and comes back as the same value",
     note = "return `workflow_runtime::Result<T>`: its error takes every error by `?`",
     note = "or derive `serde::Serialize` and `serde::Deserialize` for your own enum"
@@ -80,7 +80,7 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> StorableError for T {}
 
 /// What has room for the runtime's own failures.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be the error of a step or workflow: it has no room for the \
+    message = "[WF015] `{Self}` cannot be the error of a step or workflow: it has no room for the \
                runtime's own failures",
     label = "needs `From<Failure>` (timeout, cancellation, panic)",
     note = "add a variant: `#[error(transparent)] Runtime(#[from] workflow_runtime::Failure)`",

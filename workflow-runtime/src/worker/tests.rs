@@ -161,7 +161,7 @@ async fn is_written_late() -> Result<u32> {
 
 static RETURNS: AtomicBool = AtomicBool::new(false);
 
-#[workflow]
+#[workflow(allow(WF009, reason = "the test says when it returns"))]
 async fn does_not_return() -> Result<u32> {
     while !RETURNS.load(Ordering::SeqCst) {
         std::hint::spin_loop();
@@ -196,7 +196,7 @@ async fn a_run_is_read_back_when_what_it_sent_is_in_the_store_and_not_before() {
 static TURNS: AtomicU32 = AtomicU32::new(0);
 static LAST_RETURNS: AtomicBool = AtomicBool::new(false);
 
-#[workflow]
+#[workflow(allow(WF009, reason = "the test says when it returns"))]
 async fn its_second_turn_does_not_return() -> Result<u32> {
     let number = count(1).await?;
     TURNS.fetch_add(1, Ordering::SeqCst);

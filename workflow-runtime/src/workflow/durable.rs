@@ -32,7 +32,7 @@ use pin_project_lite::pin_project;
 /// A future of your own is durable if it only polls durable futures, and decides
 /// by nothing but their results. Write `impl DurableFuture for MyFuture {}`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be awaited in a workflow: its result is not recorded",
+    message = "[WF003] `{Self}` cannot be awaited in a workflow: its result is not recorded",
     label = "a replay would not get the same result here",
     note = "await a call of a `#[step]`, `workflow::sleep(..)`, or a combination of such futures",
     note = "an `async fn` of your own that awaits only these is made durable by `#[durable]`",
@@ -50,7 +50,7 @@ pub trait DurableFuture: Future {}
 /// streams (feature `futures`), and so are the receivers of
 /// [`sync::mpsc`](super::sync::mpsc).
 #[diagnostic::on_unimplemented(
-    message = "the items of `{Self}` cannot be awaited in a workflow: they are not recorded",
+    message = "[WF003] the items of `{Self}` cannot be awaited in a workflow: they are not recorded",
     label = "a replay would not get the same items from it",
     note = "let it hold calls of a `#[step]` or other durable futures",
     note = "to answer for it yourself: `workflow::assume_durable(stream.next()).await`"

@@ -14,7 +14,7 @@ use super::DurableFuture;
 pub struct Foreign<'a, T: ?Sized>(PhantomData<&'a T>);
 
 #[diagnostic::on_unimplemented(
-    message = "a timer of `tokio` cannot be awaited in a workflow: a crash forgets it",
+    message = "[WF003] a timer of `tokio` cannot be awaited in a workflow: a crash forgets it",
     label = "use `workflow::sleep(duration)` here",
     note = "`workflow::sleep` records when it is over, and goes on after a restart"
 )]
@@ -23,7 +23,7 @@ pub trait DurableSleep {}
 impl DurableFuture for tokio::time::Sleep where for<'a> Foreign<'a, Self>: DurableSleep {}
 
 #[diagnostic::on_unimplemented(
-    message = "`tokio::time::timeout` cannot be awaited in a workflow: a crash forgets it",
+    message = "[WF003] `tokio::time::timeout` cannot be awaited in a workflow: a crash forgets it",
     label = "use `workflow::timeout(duration, future)` here",
     note = "`workflow::timeout` records when it is over, and goes on after a restart"
 )]
@@ -37,7 +37,7 @@ where
 }
 
 #[diagnostic::on_unimplemented(
-    message = "a spawned task cannot be awaited in a workflow: it runs without a record",
+    message = "[WF003] a spawned task cannot be awaited in a workflow: it runs without a record",
     label = "use `tokio::join!`, `workflow::map(..)`, or do the work in a `#[step]`",
     note = "the branches of a workflow run at the same time without tasks: await them together"
 )]
@@ -46,7 +46,7 @@ pub trait DurableTask {}
 impl<T> DurableFuture for tokio::task::JoinHandle<T> where for<'a> Foreign<'a, Self>: DurableTask {}
 
 #[diagnostic::on_unimplemented(
-    message = "a channel of `tokio` cannot be awaited in a workflow: who sends may be outside",
+    message = "[WF003] a channel of `tokio` cannot be awaited in a workflow: who sends may be outside",
     label = "use `workflow::sync::oneshot` here",
     note = "the channels of `workflow::sync` cannot leave the workflow that made them"
 )]
@@ -58,7 +58,7 @@ impl<T> DurableFuture for tokio::sync::oneshot::Receiver<T> where
 }
 
 #[diagnostic::on_unimplemented(
-    message = "a `Notify` of `tokio` cannot be awaited in a workflow: who notifies may be outside",
+    message = "[WF003] a `Notify` of `tokio` cannot be awaited in a workflow: who notifies may be outside",
     label = "use `workflow::sync::Notify` here",
     note = "what `workflow::sync` gives cannot leave the workflow that made it"
 )]

@@ -15,7 +15,6 @@ mod chance;
 #[cfg(feature = "futures")]
 mod combinators;
 pub(crate) mod durable;
-pub(crate) mod faults;
 mod foreign;
 #[cfg(feature = "futures")]
 mod map;
@@ -36,6 +35,25 @@ pub use select::select;
 pub use select::tokio_select;
 pub use timeout::{TimedOut, Timeout, timeout};
 pub use timer::{Sleep, sleep, sleep_until};
+
+/// Answers for what a replay cannot repeat, with the reason: the checks leave the
+/// expression alone.
+///
+/// ```
+/// # use workflow_runtime::{Result, workflow};
+/// #[workflow]
+/// async fn measured() -> Result<()> {
+///     let began = workflow::nondeterministic!("only logged", std::time::Instant::now());
+///     tracing::info!("took {:?}", workflow::nondeterministic!("only logged", began.elapsed()));
+///     Ok(())
+/// }
+/// ```
+///
+/// The value is another one in each replay. It must not steer the workflow: not
+/// its calls, their arguments, their order, nor its result. For a value that
+/// does, write a `#[step]`. The reason is a text literal, and not empty.
+#[doc(inline)]
+pub use crate::__nondeterministic as nondeterministic;
 
 use crate::clock::Timestamp;
 use crate::model::read_meta;

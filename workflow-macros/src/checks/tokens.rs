@@ -4,20 +4,10 @@
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 
-use super::Awaits;
-
-/// Whether anything in it could be awaited.
-pub(super) fn has_awaits(tokens: &TokenStream) -> bool {
-    const WORDS: &[&str] = &["async", "await", "join", "select", "select_biased", "try_join"];
-    tokens.clone().into_iter().any(|token| match token {
-        TokenTree::Ident(word) => WORDS.iter().any(|known| word == known),
-        TokenTree::Group(group) => has_awaits(&group.stream()),
-        TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-    })
-}
+use super::Checks;
 
 /// `.await` becomes `.__durable().await`, `async {}` becomes `block(async {})`.
-pub(super) fn check(awaits: &mut Awaits<'_>, tokens: TokenStream) -> TokenStream {
+pub(super) fn check(checks: &mut Checks<'_>, tokens: TokenStream) -> TokenStream {
     let mut tokens = tokens.into_iter().peekable();
     let mut out = TokenStream::new();
     let mut after_dot = false;
@@ -25,7 +15,7 @@ pub(super) fn check(awaits: &mut Awaits<'_>, tokens: TokenStream) -> TokenStream
         let is_dot = matches!(&token, TokenTree::Punct(punct) if punct.as_char() == '.');
         match token {
             TokenTree::Ident(word) if word == "await" && after_dot => {
-                awaits.by_method = true;
+                checks.by_method = true;
                 let method = Ident::new("__durable", word.span());
                 out.extend(quote_spanned!(word.span()=> #method().#word));
             }
@@ -33,19 +23,19 @@ pub(super) fn check(awaits: &mut Awaits<'_>, tokens: TokenStream) -> TokenStream
                 let by_move = tokens.next_if(|next| is_word(next, "move"));
                 match tokens.next_if(is_body) {
                     Some(TokenTree::Group(body)) => {
-                        let block = awaits.private("block", word.span());
-                        let body = group(awaits, &body);
+                        let block = checks.private("block", word.span());
+                        let body = group(checks, &body);
                         out.extend(quote!(#block(#word #by_move #body)));
                     }
                     _ => {
                         if tokens.peek().is_some_and(is_bar) {
-                            awaits.fault("async_closure", word.span(), word.span());
+                            checks.fault("async_closure", word.span(), word.span());
                         }
                         out.extend(quote!(#word #by_move));
                     }
                 }
             }
-            TokenTree::Group(inner) => out.extend([TokenTree::Group(group(awaits, &inner))]),
+            TokenTree::Group(inner) => out.extend([TokenTree::Group(group(checks, &inner))]),
             token => out.extend([token]),
         }
         after_dot = is_dot;
@@ -53,8 +43,8 @@ pub(super) fn check(awaits: &mut Awaits<'_>, tokens: TokenStream) -> TokenStream
     out
 }
 
-fn group(awaits: &mut Awaits<'_>, group: &Group) -> Group {
-    let mut checked = Group::new(group.delimiter(), check(awaits, group.stream()));
+fn group(checks: &mut Checks<'_>, group: &Group) -> Group {
+    let mut checked = Group::new(group.delimiter(), check(checks, group.stream()));
     checked.set_span(group.span());
     checked
 }

@@ -1,4 +1,4 @@
-//! Awaits in the arguments of macros: `format!` and `vec!` as expressions,
+//! The arguments of macros: `format!` and `vec!` as expressions,
 //! `join!` and `select!` by what they mean, all others token by token.
 
 use proc_macro2::{TokenStream, TokenTree};
@@ -10,7 +10,7 @@ use syn::spanned::Spanned as _;
 use syn::visit_mut::VisitMut as _;
 use syn::{Expr, Ident, Macro, Pat, Path, Result, Token, token};
 
-use super::{Awaits, tokens};
+use super::{Checks, lints, tokens};
 
 /// The macros whose arguments are awaited without `.await`.
 #[derive(Clone, Copy, PartialEq)]
@@ -23,27 +23,35 @@ enum Known {
     FuturesSelect,
 }
 
-pub(super) fn check(awaits: &mut Awaits<'_>, invocation: &mut Macro) {
+pub(super) fn check(checks: &mut Checks<'_>, invocation: &mut Macro) {
+    checks.macro_name(invocation);
+    let vouched = u32::from(lints::is_nondeterministic(&invocation.path));
+    checks.vouched += vouched;
+    arguments(checks, invocation);
+    checks.vouched -= vouched;
+}
+
+fn arguments(checks: &mut Checks<'_>, invocation: &mut Macro) {
     let known = known(&invocation.path);
-    if known.is_none() && !tokens::has_awaits(&invocation.tokens) {
-        return;
-    }
     if is_random(invocation) {
         let path = &invocation.path;
         let first = path.segments.first().map_or(invocation.bang_token.span, |first| {
             path.leading_colon.map_or(first.ident.span(), |colon| colon.spans[0])
         });
-        awaits.fault("random_select", first, invocation.bang_token.span);
+        checks.fault("random_select", first, invocation.bang_token.span);
     }
     let given = invocation.tokens.clone();
     let parsed = match known {
-        Some(Known::Join) => (|input: ParseStream<'_>| join(awaits, input)).parse2(given),
-        Some(select) => (|input: ParseStream<'_>| branches(awaits, select, input)).parse2(given),
-        None => (|input: ParseStream<'_>| expressions(awaits, input)).parse2(given),
+        Some(Known::Join) => (|input: ParseStream<'_>| join(checks, input)).parse2(given),
+        Some(select) => (|input: ParseStream<'_>| branches(checks, select, input)).parse2(given),
+        None => (|input: ParseStream<'_>| expressions(checks, input)).parse2(given),
     };
     invocation.tokens = match parsed {
         Ok(tokens) => tokens,
-        Err(_) => tokens::check(awaits, invocation.tokens.clone()),
+        Err(_) => {
+            checks.tokens(&invocation.tokens);
+            tokens::check(checks, invocation.tokens.clone())
+        }
     };
 }
 
@@ -77,7 +85,7 @@ fn is_random(invocation: &Macro) -> bool {
 }
 
 /// `a, b.await, c = d.await` and `a.await; n`.
-fn expressions(awaits: &mut Awaits<'_>, input: ParseStream<'_>) -> Result<TokenStream> {
+fn expressions(checks: &mut Checks<'_>, input: ParseStream<'_>) -> Result<TokenStream> {
     let mut out = TokenStream::new();
     let mut all = Vec::new();
     while !input.is_empty() {
@@ -90,18 +98,18 @@ fn expressions(awaits: &mut Awaits<'_>, input: ParseStream<'_>) -> Result<TokenS
     }
     // Only now: what cannot be parsed to its end is checked in another way.
     for expr in &mut all {
-        awaits.visit_expr_mut(expr);
+        checks.visit_expr_mut(expr);
         expr.to_tokens(&mut out);
     }
     Ok(out)
 }
 
 /// `[biased;] a, b, c`
-fn join(awaits: &mut Awaits<'_>, input: ParseStream<'_>) -> Result<TokenStream> {
+fn join(checks: &mut Checks<'_>, input: ParseStream<'_>) -> Result<TokenStream> {
     let biased = biased(input)?;
     let mut futures = Punctuated::<Expr, Token![,]>::parse_terminated(input)?;
     for future in &mut futures {
-        awaits.argument(future);
+        checks.argument(future);
     }
     Ok(quote!(#biased #futures))
 }
@@ -153,7 +161,7 @@ impl syn::parse::Parse for Branch {
     }
 }
 
-fn branches(awaits: &mut Awaits<'_>, known: Known, input: ParseStream<'_>) -> Result<TokenStream> {
+fn branches(checks: &mut Checks<'_>, known: Known, input: ParseStream<'_>) -> Result<TokenStream> {
     let mut out = biased(input)?;
     let mut all: Vec<Branch> = Vec::new();
     while !input.is_empty() {
@@ -166,14 +174,14 @@ fn branches(awaits: &mut Awaits<'_>, known: Known, input: ParseStream<'_>) -> Re
                 // The macro borrows a variable, and moves anything else.
                 future = Expr::Verbatim(quote_spanned!(future.span()=> &mut #future));
             }
-            awaits.argument(&mut future);
+            checks.argument(&mut future);
             future.to_tokens(&mut out);
         }
         if let Some((words, mut condition)) = branch.condition {
-            awaits.visit_expr_mut(&mut condition);
+            checks.visit_expr_mut(&mut condition);
             out.extend(quote!(#words #condition));
         }
-        awaits.visit_expr_mut(&mut branch.handler);
+        checks.visit_expr_mut(&mut branch.handler);
         let (arrow, handler, comma) = (branch.arrow, branch.handler, branch.comma);
         out.extend(quote!(#arrow #handler #comma));
     }

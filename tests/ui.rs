@@ -1,6 +1,8 @@
 //! What the macros say when they are misused: one message per mistake, at the
 //! tokens at fault. `TRYBUILD=overwrite cargo ui` writes the answers anew.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,8 +94,10 @@ fn renamed(program: &str) -> String {
 
 /// What an error begins with, in an order that does not depend on anything.
 fn first_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let mut errors: Vec<String> =
-        lines.filter(|line| line.starts_with("error")).map(str::to_owned).collect();
+    let mut errors: Vec<String> = lines
+        .filter(|line| line.starts_with("error"))
+        .map(|line| line.replace("$DIR/ui/", "src/bin/"))
+        .collect();
     errors.sort();
     errors
 }

@@ -9,7 +9,7 @@ async fn ship(order: u32) -> Result<u32> {
 
 #[workflow]
 async fn fulfil(order: u32) -> Result<u32> {
-    let boxed: Pin<Box<dyn Future<Output = Result<u32>>>> = Box::pin(ship(order));
+    let boxed: Pin<Box<dyn std::future::Future<Output = Result<u32>>>> = Box::pin(ship(order));
     boxed.await
 }
 

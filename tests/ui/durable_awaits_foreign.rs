@@ -4,7 +4,7 @@ struct Shop;
 
 impl Shop {
     #[durable]
-    async fn wait<F: Future<Output = u32>>(&self, future: F) -> u32 {
+    async fn wait<F: std::future::Future<Output = u32>>(&self, future: F) -> u32 {
         tokio::task::yield_now().await;
         future.await
     }

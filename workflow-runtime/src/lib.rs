@@ -103,7 +103,8 @@ pub use clock::Timestamp;
 pub use codec::Codec;
 pub use error::{BoxError, Cancelled, Error, ErrorKind, Failure, FailureKind, Result};
 pub use model::{
-    Blocked, BlockedKind, DeadLetter, History, HistoryEvent, RetryPolicy, RunSummary, Status,
+    Blocked, BlockedKind, CallText, ComparedCall, DeadLetter, History, HistoryEvent, Mismatch,
+    MismatchCause, RetryPolicy, RunSummary, Status,
 };
 pub use runtime::{Builder, Durability, Runtime};
 pub use uuid::Uuid;

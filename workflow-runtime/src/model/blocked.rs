@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Mismatch;
 use crate::clock::Timestamp;
 
 /// Why a run is set aside, and what to do. Nothing of it is lost: it goes on
@@ -15,6 +16,8 @@ pub struct Blocked {
     build: String,
     #[serde(default)]
     at: Timestamp,
+    #[serde(default)]
+    mismatch: Option<Box<Mismatch>>,
 }
 
 /// What kind of fault set a run aside.
@@ -45,7 +48,17 @@ pub enum BlockedKind {
 
 impl Blocked {
     pub(crate) fn new(kind: BlockedKind, message: String, build: &str, at: Timestamp) -> Self {
-        Self { kind, message, build: build.to_owned(), at }
+        Self { kind, message, build: build.to_owned(), at, mismatch: None }
+    }
+
+    pub(crate) fn with(self, mismatch: Mismatch) -> Self {
+        Self { mismatch: Some(Box::new(mismatch)), ..self }
+    }
+
+    /// Both sides as data, where code and history disagree.
+    #[must_use]
+    pub fn mismatch(&self) -> Option<&Mismatch> {
+        self.mismatch.as_deref()
     }
 
     /// What kind of fault.

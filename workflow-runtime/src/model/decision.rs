@@ -1,5 +1,6 @@
 //! What a turn decided, as it is recorded and compared.
 
+use std::panic::Location;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -36,22 +37,42 @@ pub(crate) struct Decision {
     pub(crate) hash: u64,
     /// The arguments as JSON; absent when long. For people, never compared.
     pub(crate) args: Option<Arc<str>>,
+    /// `file:line:column` in the code that made it. For people, never compared.
+    pub(crate) at: Option<Arc<str>>,
 }
 
-/// Everything one turn decided, in order.
-pub(crate) type Decisions = Vec<Decision>;
+/// Everything one turn decided.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Decisions {
+    /// In order.
+    pub(crate) calls: Vec<Decision>,
+    /// Patches that it found to be new: from here on they are in force.
+    pub(crate) patched: Vec<Arc<str>>,
+    /// The build that decides from here on, where it is another one.
+    pub(crate) build: Option<Arc<str>>,
+}
 
-/// As stored: `{"call":1,"step":"charge","hash":"00c0ffee00c0ffee","args":[250]}`.
+/// As stored, in one list:
+/// `{"call":1,"step":"charge","hash":"00c0ffee00c0ffee","at":"src/shop.rs:31:5","args":[250]}`,
+/// `{"patched":"audit"}`, `{"build":"1f3c9ab"}`.
 #[derive(Deserialize)]
 struct Stored<'a> {
-    call: u32,
+    #[serde(default)]
+    call: Option<u32>,
     #[serde(default)]
     step: Option<String>,
     #[serde(default)]
     timer: Option<String>,
-    hash: String,
+    #[serde(default)]
+    hash: Option<String>,
+    #[serde(default)]
+    at: Option<String>,
     #[serde(borrow, default)]
     args: Option<&'a RawValue>,
+    #[serde(default)]
+    patched: Option<String>,
+    #[serde(default)]
+    build: Option<String>,
 }
 
 impl Decision {
@@ -68,6 +89,11 @@ impl Decision {
         };
         let hashed = write!(to, ",\"hash\":\"{:016x}\"", args.hash);
         debug_assert!(written.is_ok() && hashed.is_ok(), "writing to a string cannot fail");
+        if let Some(at) = args.at {
+            to.push_str(",\"at\":");
+            // A path of Windows has backslashes.
+            write_text(to, &format!("{}:{}:{}", at.file(), at.line(), at.column()));
+        }
         if args.text.len() <= MAX_ARGS {
             to.push_str(",\"args\":");
             to.push_str(args.text);
@@ -75,24 +101,57 @@ impl Decision {
         to.push('}');
     }
 
-    /// Reads what [`Self::write`] wrote, as a JSON list.
-    pub(crate) fn read_all(text: &str) -> Result<Decisions, String> {
-        let stored: Vec<Stored<'_>> =
-            serde_json::from_str(text).map_err(|error| format!("unreadable decisions: {error}"))?;
-        stored.into_iter().map(Self::from_stored).collect()
-    }
-
     fn from_stored(stored: Stored<'_>) -> Result<Self, String> {
+        let Some(call) = stored.call else { return Err("a call has no number".to_owned()) };
         let (kind, name) = match (stored.step, stored.timer) {
             (Some(name), None) => (CallKind::Step, name),
             (None, Some(name)) => (CallKind::Timer, name),
-            _ => return Err(format!("call {} is of no known kind", stored.call)),
+            _ => return Err(format!("call {call} is of no known kind")),
         };
-        let hash = u64::from_str_radix(&stored.hash, 16)
-            .map_err(|_| format!("call {} has no hash but `{}`", stored.call, stored.hash))?;
+        let hash = stored.hash.unwrap_or_default();
+        let hash = u64::from_str_radix(&hash, 16)
+            .map_err(|_| format!("call {call} has no hash but `{hash}`"))?;
         let args = stored.args.map(|raw| Arc::from(raw.get()));
-        Ok(Self { call: CallId(stored.call), kind, name: name.into(), hash, args })
+        Ok(Self {
+            call: CallId(call),
+            kind,
+            name: name.into(),
+            hash,
+            args,
+            at: stored.at.map(Arc::from),
+        })
     }
+}
+
+impl Decisions {
+    /// Appends what is no call.
+    pub(crate) fn write_note(to: &mut String, key: &str, text: &str) {
+        to.push_str("{\"");
+        to.push_str(key);
+        to.push_str("\":");
+        write_text(to, text);
+        to.push('}');
+    }
+
+    /// Reads what [`Decision::write`] and [`Self::write_note`] wrote, as a JSON
+    /// list.
+    pub(crate) fn read(text: &str) -> Result<Self, String> {
+        let stored: Vec<Stored<'_>> =
+            serde_json::from_str(text).map_err(|error| format!("unreadable decisions: {error}"))?;
+        let mut all = Self::default();
+        for mut stored in stored {
+            match (stored.patched.take(), stored.build.take()) {
+                (Some(id), _) => all.patched.push(id.into()),
+                (None, Some(build)) => all.build = Some(build.into()),
+                (None, None) => all.calls.push(Decision::from_stored(stored)?),
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn write_text(to: &mut String, text: &str) {
+    to.push_str(&serde_json::Value::from(text).to_string());
 }
 
 /// Arguments of a call, for [`Decision::write`].
@@ -100,6 +159,7 @@ impl Decision {
 pub(crate) struct Args<'a> {
     pub(crate) text: &'a str,
     pub(crate) hash: u64,
+    pub(crate) at: Option<&'static Location<'static>>,
 }
 
 #[cfg(test)]
@@ -108,10 +168,10 @@ mod tests {
 
     fn round_trip(name: &str, text: &str) -> Decision {
         let mut stored = String::from("[");
-        let args = Args { text, hash: 0xc0_ffee };
+        let args = Args { text, hash: 0xc0_ffee, at: None };
         Decision::write(&mut stored, CallId(3), CallKind::Step, name, args);
         stored.push(']');
-        Decision::read_all(&stored).unwrap().remove(0)
+        Decisions::read(&stored).unwrap().calls.remove(0)
     }
 
     #[test]
@@ -133,7 +193,7 @@ mod tests {
     #[test]
     fn damage_is_an_error() {
         for text in ["", "[", "[{}]", r#"[{"call":0,"step":"a","hash":"zz"}]"#] {
-            assert!(Decision::read_all(text).is_err(), "{text}");
+            assert!(Decisions::read(text).is_err(), "{text}");
         }
     }
 }

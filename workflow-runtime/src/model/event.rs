@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{CallId, Decision, Decisions, WriterId};
+use super::{CallId, Decisions, WriterId};
 use crate::clock::Timestamp;
 
 /// What a row of a history says.
@@ -58,6 +58,6 @@ pub(crate) struct Event {
 impl Event {
     /// The decisions of its turn, if it has any recorded.
     pub(crate) fn decisions(&self) -> Result<Option<Decisions>, String> {
-        self.decided.as_deref().map(Decision::read_all).transpose()
+        self.decided.as_deref().map(Decisions::read).transpose()
     }
 }

@@ -10,6 +10,7 @@ mod filter;
 mod history;
 mod id;
 mod item;
+mod mismatch;
 mod retry;
 mod status;
 
@@ -28,5 +29,6 @@ pub(crate) use id::{CallId, RunId, WriterId};
 pub(crate) use item::{
     Answer, AttemptRecord, Block, End, Ended, Item, OpenRun, RunRecord, Start, StoredRun,
 };
+pub use mismatch::{CallText, ComparedCall, Mismatch, MismatchCause};
 pub use retry::RetryPolicy;
 pub use status::Status;

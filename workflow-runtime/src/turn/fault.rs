@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::compare::Mismatch;
 use crate::clock::Timestamp;
-use crate::model::{Blocked, BlockedKind, CallId};
+use crate::model::{Blocked, BlockedKind, CallId, Mismatch};
 use crate::panics::Panic;
 use crate::text::cut;
 
@@ -63,7 +62,11 @@ impl Fault {
         text.push_str(
             "\n  Its history is as it was. It goes on when a build that can continue it starts.",
         );
-        Blocked::new(self.kind(), text, build, at)
+        let blocked = Blocked::new(self.kind(), text, build, at);
+        match self {
+            Self::Mismatch(mismatch) => blocked.with(Mismatch::clone(mismatch)),
+            _ => blocked,
+        }
     }
 
     /// What is wrong, without a run.

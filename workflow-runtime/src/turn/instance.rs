@@ -39,6 +39,8 @@ pub(super) struct Turn {
     pub(super) created: Range<u32>,
     /// Calls dropped while they waited.
     pub(super) dropped: Vec<CallId>,
+    /// Patches that were found to be new.
+    pub(super) patched: Vec<Arc<str>>,
     pub(super) ended: Option<Encoded>,
 }
 
@@ -62,6 +64,12 @@ impl Instance {
         self.turn(now)
     }
 
+    /// Patches that are in force from here on.
+    pub(super) fn patched(&mut self, ids: &[Arc<str>]) -> Result<(), Fault> {
+        self.table()?.patches.extend(ids.iter().cloned());
+        Ok(())
+    }
+
     /// Delivers one outcome and polls until the workflow is quiet. The outcome
     /// of a call that was dropped changes nothing.
     pub(super) fn deliver(
@@ -79,20 +87,26 @@ impl Instance {
                 woken.map_err(Fault::Panicked)?;
                 self.turn(now)
             }
-            None => Ok(Turn { created: calls..calls, dropped: Vec::new(), ended: None }),
+            None => {
+                let (dropped, patched) = (Vec::new(), Vec::new());
+                Ok(Turn { created: calls..calls, dropped, patched, ended: None })
+            }
         }
     }
 
     /// Polls until the workflow is quiet: by itself, its first turn.
     pub(super) fn turn(&mut self, now: Timestamp) -> Result<Turn, Fault> {
+        let replaying = self.replaying;
         let table = self.table()?;
         table.now = table.now.max(now);
+        table.replaying = replaying;
         let before = table.len();
         let ended = self.quiesce()?;
         let table = self.table()?;
         let created = before..table.len();
         let dropped = std::mem::take(&mut table.dropped);
-        Ok(Turn { created, dropped, ended })
+        let patched = std::mem::take(&mut table.patched);
+        Ok(Turn { created, dropped, patched, ended })
     }
 
     /// Polls until the workflow ended or nothing it could do is left.

@@ -1,6 +1,7 @@
 //! Brings an instance to the end of its history.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use super::Fault;
 use super::compare::{compare, not_awaited, returned_early};
@@ -8,7 +9,7 @@ use super::instance::{Instance, Turn};
 #[cfg(feature = "testing")]
 use super::{compare::other_result, table::RunInfo};
 use crate::clock::Timestamp;
-use crate::model::{CallKind, Decision, Decisions, Encoded, Event, EventKind, RunRecord};
+use crate::model::{CallKind, Decisions, Encoded, Event, EventKind, Mismatch, RunRecord};
 #[cfg(feature = "testing")]
 use crate::{
     codec::canonical,
@@ -52,6 +53,8 @@ pub(super) struct Frontier {
     pub(super) next_seq: u32,
     /// The time of the last turn.
     pub(super) last: Timestamp,
+    /// The build that decided last.
+    pub(super) build: Option<Arc<str>>,
     /// Oldest first.
     pub(super) undelivered: VecDeque<Undelivered>,
 }
@@ -66,10 +69,10 @@ pub(super) fn replay(
     instance.replaying = true;
     let mut replay = Replay::of(instance, record);
     replay.all(record, history)?;
-    let Replay { last, undelivered, .. } = replay;
+    let Replay { last, undelivered, build, .. } = replay;
     instance.replaying = false;
     let next_seq = history.last().map_or(1, |event| event.seq + 1);
-    Ok(Frontier { next_seq, last, undelivered })
+    Ok(Frontier { next_seq, last, build, undelivered })
 }
 
 /// Who cancelled a run and why, from the payload of the event: a JSON text.
@@ -80,6 +83,7 @@ pub(super) fn cancelled_by(payload: &str) -> String {
 struct Replay<'a> {
     instance: &'a mut Instance,
     last: Timestamp,
+    build: Option<Arc<str>>,
     undelivered: VecDeque<Undelivered>,
     /// What the workflow returned; only where the run has ended.
     returned: Option<Encoded>,
@@ -89,13 +93,13 @@ struct Replay<'a> {
 impl<'a> Replay<'a> {
     fn of(instance: &'a mut Instance, record: &RunRecord) -> Self {
         let (last, undelivered) = (record.created, VecDeque::new());
-        Self { instance, last, undelivered, returned: None, ends: false }
+        Self { instance, last, build: None, undelivered, returned: None, ends: false }
     }
 
     fn all(&mut self, record: &RunRecord, history: &[Event]) -> Result<(), Fault> {
         match record.decided.as_deref() {
             Some(decided) => {
-                let recorded = Decision::read_all(decided).map_err(Fault::Corrupt)?;
+                let recorded = Decisions::read(decided).map_err(Fault::Corrupt)?;
                 self.turn(&Undelivered::Start, record.created, &recorded)?;
             }
             None => self.undelivered.push_back(Undelivered::Start),
@@ -151,14 +155,22 @@ impl<'a> Replay<'a> {
         at: Timestamp,
         recorded: &Decisions,
     ) -> Result<(), Fault> {
+        if recorded.build.is_some() {
+            self.build.clone_from(&recorded.build);
+        }
+        let disagree = |mut mismatch: Box<Mismatch>| {
+            mismatch.recorded_by = self.build.as_deref().map(str::to_owned);
+            Fault::Mismatch(mismatch)
+        };
         if self.returned.is_some() {
-            return Err(Fault::Mismatch(returned_early(event.seq(), &event.show())));
+            return Err(disagree(returned_early(event.seq(), &event.show())));
         }
         self.last = self.last.max(at);
+        self.instance.patched(&recorded.patched)?;
         let turn = event.deliver(self.instance, self.last)?;
         let made = self.instance.slots(turn.created.clone());
         compare(event.seq(), &event.show(), recorded, made, turn.created.start)
-            .map_err(Fault::Mismatch)?;
+            .map_err(disagree)?;
         // The row that ends a run ends it in the same commit: an open run has
         // no turn in its history that ended it.
         match turn.ended {
@@ -166,7 +178,7 @@ impl<'a> Replay<'a> {
                 self.returned = Some(returned);
                 Ok(())
             }
-            Some(_) => Err(Fault::Mismatch(returned_early(event.seq(), &event.show()))),
+            Some(_) => Err(disagree(returned_early(event.seq(), &event.show()))),
             None => Ok(()),
         }
     }

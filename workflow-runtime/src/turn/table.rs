@@ -1,5 +1,6 @@
 //! The table of one run's calls: what it waits for and what it got.
 
+use std::collections::BTreeSet;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -109,6 +110,12 @@ pub(crate) struct Table {
     pub(super) was_cancelled: bool,
     /// Branches that were spawned in this poll.
     pub(super) spawned: Vec<Spawned>,
+    /// What is polled was polled before.
+    pub(super) replaying: bool,
+    /// Patches that are in force.
+    pub(super) patches: BTreeSet<Arc<str>>,
+    /// Patches that this turn found to be new.
+    pub(super) patched: Vec<Arc<str>>,
     /// Boxed: it is large, and most runs need none.
     chance: Option<Box<ChaCha8Rng>>,
 }
@@ -127,6 +134,9 @@ impl Table {
             scopes: Scopes::default(),
             was_cancelled: false,
             spawned: Vec::new(),
+            replaying: false,
+            patches: BTreeSet::new(),
+            patched: Vec::new(),
             chance: None,
         }
     }
@@ -138,6 +148,19 @@ impl Table {
 
     pub(crate) fn info(&self) -> &RunInfo {
         &self.info
+    }
+
+    /// Whether a change is in force: it was before, or what runs now never ran.
+    pub(crate) fn is_patched(&mut self, id: &str) -> bool {
+        if self.patches.contains(id) {
+            return true;
+        }
+        if !self.replaying {
+            let id: Arc<str> = id.into();
+            self.patches.insert(Arc::clone(&id));
+            self.patched.push(id);
+        }
+        !self.replaying
     }
 
     /// A branch that is polled next; shielded as what is polled here is.

@@ -95,6 +95,40 @@ pub fn id() -> String {
     table("id", |table| table.info().id.to_string())
 }
 
+/// Whether a change of this code is in force in this run: `true` where the run
+/// gets here for the first time, `false` in the replay of what an older build did
+/// without it.
+///
+/// ```
+/// # use workflow_runtime::{Result, step, workflow};
+/// # #[step] async fn charge(cents: u64) -> Result<()> { Ok(()) }
+/// # #[step] async fn audit(cents: u64) -> Result<()> { Ok(()) }
+/// #[workflow]
+/// async fn pay(cents: u64) -> Result<()> {
+///     // Inserted while runs were in flight.
+///     if workflow::patched("audit") {
+///         audit(cents).await?;
+///     }
+///     charge(cents).await
+/// }
+/// ```
+///
+/// # Guarantees
+///
+/// The answer `true` is recorded with the turn, and every later replay gives it
+/// again; so does every later call with the same id in this run. Nothing else is
+/// recorded, and it is no call of its own. When no run is left that began before the
+/// change, remove the `if` and keep what is in it.
+///
+/// # Panics
+///
+/// Outside a workflow.
+#[must_use]
+#[track_caller]
+pub fn patched(id: &str) -> bool {
+    table("patched", |table| table.is_patched(id))
+}
+
 /// What the run was started with under that key of
 /// [`Call::meta`](crate::Call::meta).
 ///

@@ -110,6 +110,7 @@ impl Actor {
         let frontier = replay(instance, &stored.record, &stored.history)?;
         self.next_seq = frontier.next_seq;
         self.last = frontier.last;
+        self.decided_by = frontier.build;
         self.made = instance.waiting_calls();
         for cancel in &stored.cancels {
             // Before anything else: what it drops is not started again.

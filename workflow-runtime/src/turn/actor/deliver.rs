@@ -6,7 +6,8 @@ use super::{Actor, Identity, Row};
 use crate::clock::Timestamp;
 use crate::error::{Failure, FailureKind};
 use crate::model::{
-    Args, Block, CallId, Command, Decision, Encoded, End, Ended, Event, EventKind, StepOutcome,
+    Args, Block, CallId, Command, Decision, Decisions, Encoded, End, Ended, Event, EventKind,
+    StepOutcome,
 };
 use crate::turn::Fault;
 use crate::turn::instance::Turn;
@@ -149,12 +150,22 @@ impl Actor {
                 let (call, spec) = (CallId(call), &slot.spec);
                 decided.reserve(DECISION + spec.name.len() + spec.args.len());
                 decided.push(if decided.is_empty() { '[' } else { ',' });
-                let args = Args { text: &spec.args, hash: spec.hash };
+                let (hash, at) = (spec.hash, Some(spec.at));
+                let args = Args { text: &spec.args, hash, at };
                 Decision::write(&mut decided, call, spec.kind(), spec.name, args);
                 if instance.is_waiting(call) {
                     self.made.push(call);
                 }
             }
+        }
+        for id in &turn.patched {
+            decided.push(if decided.is_empty() { '[' } else { ',' });
+            Decisions::write_note(&mut decided, "patched", id);
+        }
+        if self.decided_by.as_ref() != Some(&self.identity.build) {
+            decided.push(if decided.is_empty() { '[' } else { ',' });
+            Decisions::write_note(&mut decided, "build", &self.identity.build);
+            self.decided_by = Some(Arc::clone(&self.identity.build));
         }
         for call in turn.dropped {
             // Made and dropped before anything was written: it never starts.
@@ -187,7 +198,7 @@ impl Actor {
 }
 
 /// Bytes of a decision beside its name and its arguments.
-const DECISION: usize = 72;
+const DECISION: usize = 128;
 
 /// What most turns decide; shared, because it is so often.
 fn nothing_decided() -> Arc<str> {

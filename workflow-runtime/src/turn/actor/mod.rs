@@ -92,6 +92,8 @@ pub(crate) struct Actor {
     given_up: bool,
     /// The number of the command that was obeyed last.
     obeyed: i64,
+    /// The build that the history has for the last turn.
+    decided_by: Option<Arc<str>>,
 }
 
 /// What the item on its way holds back.
@@ -143,6 +145,7 @@ impl Actor {
             suspected: false,
             given_up: false,
             obeyed: 0,
+            decided_by: None,
         }
     }
 

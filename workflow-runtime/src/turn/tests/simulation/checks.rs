@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::{result_of, take_trace};
 use super::World;
 use crate::clock::Timestamp;
-use crate::model::{CallId, Decision, Event, EventKind, RunId, StoredRun, WriterId};
+use crate::model::{CallId, Decision, Decisions, Event, EventKind, RunId, StoredRun, WriterId};
 use crate::turn::Actor;
 
 impl World {
@@ -80,7 +80,7 @@ pub(super) fn decisions(stored: &StoredRun) -> BTreeMap<CallId, Decision> {
     std::iter::once(stored.record.decided.clone())
         .chain(turns)
         .flatten()
-        .flat_map(|text| Decision::read_all(&text).unwrap())
+        .flat_map(|text| Decisions::read(&text).unwrap().calls)
         .map(|decision| (decision.call, decision))
         .collect()
 }

@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["call"],
     &["registry"],
     &["client", "worker"],
-    &["testing"],
+    &["testing", "check"],
     &["runtime"],
     &["__private", "docs"],
 ];

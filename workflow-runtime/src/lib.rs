@@ -68,6 +68,7 @@ extern crate self as workflow_runtime;
 
 mod call;
 mod chance;
+pub mod check;
 mod client;
 mod clock;
 mod codec;
@@ -97,7 +98,8 @@ pub use call::{
     Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
 };
 pub use client::{
-    Client, CommandOutcome, Commanding, Filter, Handle, Health, Page, RunResult, Starting, Trouble,
+    Client, CommandOutcome, Commanding, Export, Filter, Handle, Health, Page, RunResult, Starting,
+    Trouble,
 };
 pub use clock::Timestamp;
 pub use codec::Codec;

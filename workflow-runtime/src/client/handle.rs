@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::outcome::RunResult;
-use super::{Commanding, ErrOf, Inner, OkOf};
+use super::{Commanding, ErrOf, Export, Inner, OkOf};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::model::{
@@ -108,6 +108,23 @@ impl<T, E> Handle<T, E> {
             started: record.created,
             events: events.iter().map(for_people).collect(),
         })
+    }
+
+    /// The history as JSON, as [`replay_tests!`](crate::testing::replay_tests)
+    /// reads it: in `tests/histories` it is replayed by every later build.
+    ///
+    /// ```no_run
+    /// # use workflow_runtime::{Result, Runtime, workflow};
+    /// # #[workflow] async fn export_me(order: u32) -> Result<u32> { Ok(order) }
+    /// # async fn example(client: workflow_runtime::Client) -> Result<()> {
+    /// let run = client.handle(export_me, "order-7");
+    /// let text = run.export().redact("card*").redact("email").to_text().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn export(&self) -> Export {
+        Export { client: Arc::clone(&self.client), id: self.id.clone(), fields: Vec::new() }
     }
 
     /// What the run was started with by [`Call::meta`](crate::Call::meta).

@@ -2,6 +2,7 @@
 //! only in the store.
 
 mod command;
+mod export;
 mod handle;
 mod health;
 mod inner;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 pub use command::{CommandOutcome, Commanding};
+pub use export::Export;
 pub use handle::Handle;
 pub(crate) use handle::handle_of;
 pub use health::{Health, Trouble};

@@ -33,8 +33,9 @@ pub(crate) struct Decision {
     pub(crate) call: CallId,
     pub(crate) kind: CallKind,
     pub(crate) name: Arc<str>,
-    /// First 64 bits of SHA-256 over the canonical arguments.
-    pub(crate) hash: u64,
+    /// First 64 bits of SHA-256 over the canonical arguments. None: they were
+    /// taken out, and are not compared.
+    pub(crate) hash: Option<u64>,
     /// The arguments as JSON; absent when long. For people, never compared.
     pub(crate) args: Option<Arc<str>>,
     /// `file:line:column` in the code that made it. For people, never compared.
@@ -108,9 +109,11 @@ impl Decision {
             (None, Some(name)) => (CallKind::Timer, name),
             _ => return Err(format!("call {call} is of no known kind")),
         };
-        let hash = stored.hash.unwrap_or_default();
-        let hash = u64::from_str_radix(&hash, 16)
-            .map_err(|_| format!("call {call} has no hash but `{hash}`"))?;
+        let hash = stored.hash.map(|hash| {
+            u64::from_str_radix(&hash, 16)
+                .map_err(|_| format!("call {call} has no hash but `{hash}`"))
+        });
+        let hash = hash.transpose()?;
         let args = stored.args.map(|raw| Arc::from(raw.get()));
         Ok(Self {
             call: CallId(call),
@@ -179,7 +182,7 @@ mod tests {
         for name in ["charge", "größe", "with \"quotes\" and \\", ""] {
             let read = round_trip(name, r#"[{"a":1},"b"]"#);
             assert_eq!((&*read.name, read.call, read.kind), (name, CallId(3), CallKind::Step));
-            assert_eq!(read.hash, 0xc0_ffee);
+            assert_eq!(read.hash, Some(0xc0_ffee));
             assert_eq!(read.args.as_deref(), Some(r#"[{"a":1},"b"]"#));
         }
     }

@@ -6,6 +6,7 @@ mod command;
 mod decision;
 mod definition;
 mod event;
+mod file;
 mod filter;
 mod history;
 mod id;
@@ -22,6 +23,7 @@ pub use definition::{
     WorkflowBegin, WorkflowDefinition, WorkflowFuture,
 };
 pub(crate) use event::{Event, EventKind};
+pub(crate) use file::HistoryFile;
 pub use filter::{DeadLetter, RunSummary};
 pub(crate) use filter::{RunQuery, read_meta};
 pub use history::{History, HistoryEvent};

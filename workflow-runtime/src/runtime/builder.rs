@@ -9,6 +9,7 @@ use super::life::{Life, Making};
 use super::location::Location;
 use crate::call::{Definer, Workflow};
 use crate::chance;
+use crate::check::{self, CheckReport, Scope};
 use crate::client::{Client, Inner, Submitter};
 use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::codec::Codec;
@@ -315,7 +316,7 @@ impl Builder {
         let registry = Registry::new(&self.workflows)?;
         check_state(&self.state)?;
         let pulse = Arc::<Pulse>::default();
-        let store = self.open(true, &pulse).await?;
+        let store = self.open(Use::Run, &pulse).await?;
         let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
         let (clock, store_clock) = clock_of(&*store);
         let life = Life::begin(Making {
@@ -372,7 +373,7 @@ impl Builder {
     /// answer.
     pub async fn connect(self) -> Result<Client, Error> {
         let pulse = Arc::<Pulse>::default();
-        let store = self.open(false, &pulse).await?;
+        let store = self.open(Use::Direct, &pulse).await?;
         let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
         let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -394,7 +395,40 @@ impl Builder {
         Ok(Client { inner: Arc::new(inner) })
     }
 
-    async fn open(&self, owner: bool, pulse: &Arc<Pulse>) -> Result<Arc<dyn Store>, Error> {
+    /// Replays the open runs of the database with the workflows of this program,
+    /// and says with which of them it could not go on. Starts nothing and writes
+    /// nothing: the database may be in use, and its schema is left as it is. For
+    /// a test of its own, or [a small program](crate::check::command), before a
+    /// deploy.
+    ///
+    /// ```no_run
+    /// # use workflow_runtime::Runtime;
+    /// # async fn example() -> Result<(), workflow_runtime::Error> {
+    /// let report = Runtime::builder("postgres://reader@db/shop").check().await?;
+    /// assert!(report.is_good(), "{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Configuration`]: a URL of no known store, a database that is
+    /// not there, or one whose schema is older or newer than this build's.
+    /// [`ErrorKind::Unavailable`]: the store did not answer.
+    pub async fn check(self) -> Result<CheckReport, Error> {
+        self.check_some(Scope::default()).await
+    }
+
+    pub(crate) async fn check_some(self, scope: Scope) -> Result<CheckReport, Error> {
+        let store = self.open(Use::Look, &Arc::default()).await?;
+        let (limits, build) = (self.settings.limits, Arc::clone(&self.settings.build));
+        let report = check::check(Arc::clone(&store), limits, &build, scope).await;
+        store.close().await;
+        report
+    }
+
+    async fn open(&self, for_what: Use, pulse: &Arc<Pulse>) -> Result<Arc<dyn Store>, Error> {
+        let (owner, read_only) = (for_what == Use::Run, for_what == Use::Look);
         let store: Arc<dyn Store> = match Location::parse(&self.url)? {
             Location::Memory if owner => Arc::new(MemoryStore::default()),
             Location::Memory => {
@@ -405,7 +439,7 @@ impl Builder {
             #[cfg(feature = "sqlite")]
             Location::Sqlite(path) => {
                 let full = self.durability == Durability::Full;
-                let options = crate::store::SqliteOptions { path, full, owner };
+                let options = crate::store::SqliteOptions { path, full, owner, read_only };
                 Arc::new(crate::store::SqliteStore::open(options).await?)
             }
             #[cfg(not(feature = "sqlite"))]
@@ -415,8 +449,15 @@ impl Builder {
                 let (url, schema) = (self.url.clone(), self.schema.clone());
                 let (pooled, lease) = (self.pooled, self.lease);
                 let (worker, pulse) = (owner, Arc::clone(pulse));
-                let options =
-                    crate::store::PostgresOptions { url, schema, worker, pooled, lease, pulse };
+                let options = crate::store::PostgresOptions {
+                    url,
+                    schema,
+                    worker,
+                    pooled,
+                    lease,
+                    pulse,
+                    read_only,
+                };
                 Arc::new(crate::store::PostgresStore::open(options).await?)
             }
             #[cfg(not(feature = "postgres"))]
@@ -433,6 +474,17 @@ impl Builder {
         }
         Ok(store)
     }
+}
+
+/// What a store is opened for.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Use {
+    /// To run workflows.
+    Run,
+    /// To start, read and direct them.
+    Direct,
+    /// To read them.
+    Look,
 }
 
 /// Where workers are beside each other the store has the time; where not, the

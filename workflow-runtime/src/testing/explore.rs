@@ -418,8 +418,12 @@ async fn open(config: &Config) -> Result<(Arc<dyn Store>, File), Error> {
     #[cfg(feature = "sqlite")]
     {
         let file = super::file::TempFile::new();
-        let options =
-            crate::store::SqliteOptions { path: file.path().to_owned(), full: false, owner: true };
+        let options = crate::store::SqliteOptions {
+            path: file.path().to_owned(),
+            full: false,
+            owner: true,
+            read_only: false,
+        };
         let store = crate::store::SqliteStore::open(options).await?;
         Ok((Arc::new(store), Some(Box::new(file))))
     }

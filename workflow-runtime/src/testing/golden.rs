@@ -1,156 +1,13 @@
 //! Histories in files: what a build wrote, replayed by every later one.
 
 use std::path::Path;
-use std::sync::Arc;
-
-use serde::{Deserialize, Serialize};
 
 use super::drive::settings;
 use super::explore::Config;
 use super::report::fail;
 use super::verify::{replay, replay_apart};
-use crate::clock::Timestamp;
-use crate::model::{CallId, End, Ended, Event, EventKind, RunId, RunRecord, StoredRun, WriterId};
+use crate::model::{Event, HistoryFile, RunRecord, StoredRun};
 use crate::registry::Registry;
-
-/// The version of the format.
-const FORMAT: u32 = 1;
-
-/// A history as it stands in a file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct File {
-    format: u32,
-    workflow: String,
-    id: String,
-    run: i64,
-    seed: i64,
-    created: Timestamp,
-    args: Box<serde_json::value::RawValue>,
-    meta: Option<Box<serde_json::value::RawValue>>,
-    decided: Option<Box<serde_json::value::RawValue>>,
-    events: Vec<FileEvent>,
-    end: Option<FileEnd>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct FileEvent {
-    kind: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    call: Option<u32>,
-    name: String,
-    at: Timestamp,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    payload: Option<Box<serde_json::value::RawValue>>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    decided: Option<Box<serde_json::value::RawValue>>,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct FileEnd {
-    how: String,
-    at: Timestamp,
-    output: Box<serde_json::value::RawValue>,
-}
-
-type Json = Option<Box<serde_json::value::RawValue>>;
-
-fn json(text: &str) -> Result<Box<serde_json::value::RawValue>, String> {
-    serde_json::value::RawValue::from_string(text.to_owned()).map_err(|error| error.to_string())
-}
-
-const ENDS: [Ended; 4] = [Ended::Completed, Ended::Failed, Ended::Cancelled, Ended::Dead];
-
-fn name(how: Ended) -> &'static str {
-    match how {
-        Ended::Completed => "completed",
-        Ended::Failed => "failed",
-        Ended::Cancelled => "cancelled",
-        Ended::Dead => "dead",
-    }
-}
-
-fn maybe(text: Option<&Arc<str>>) -> Result<Json, String> {
-    text.map(|text| json(text)).transpose()
-}
-
-fn text(json: &Json) -> Option<Arc<str>> {
-    json.as_ref().map(|json| json.get().into())
-}
-
-impl File {
-    fn of(stored: &StoredRun) -> Result<Self, String> {
-        let StoredRun { record, history, .. } = stored;
-        let event = |event: &Event| {
-            Ok(FileEvent {
-                kind: event.kind.as_str().to_owned(),
-                call: event.call.map(|call| call.0),
-                name: event.name.to_string(),
-                at: event.at,
-                payload: maybe(event.payload.as_ref())?,
-                decided: maybe(event.decided.as_ref())?,
-            })
-        };
-        let end = record.end.as_ref().map(|end| {
-            Ok::<_, String>(FileEnd {
-                how: name(end.how).to_owned(),
-                at: end.at,
-                output: json(&end.output)?,
-            })
-        });
-        Ok(Self {
-            format: FORMAT,
-            workflow: record.workflow.to_string(),
-            id: record.id.to_string(),
-            run: record.run.0,
-            seed: record.seed,
-            created: record.created,
-            args: json(&record.args)?,
-            meta: maybe(record.meta.as_ref())?,
-            decided: maybe(record.decided.as_ref())?,
-            events: history.iter().map(event).collect::<Result<_, String>>()?,
-            end: end.transpose()?,
-        })
-    }
-
-    fn into_parts(self) -> Result<(RunRecord, Vec<Event>), String> {
-        if self.format != FORMAT {
-            let found = self.format;
-            return Err(format!("its format is {found}, and this version reads {FORMAT}"));
-        }
-        let event = |(seq, event): (u32, &FileEvent)| {
-            let kind = EventKind::parse(&event.kind);
-            Ok(Event {
-                seq,
-                kind: kind.ok_or_else(|| format!("event {seq} is of no known kind"))?,
-                call: event.call.map(CallId),
-                name: event.name.clone().into(),
-                payload: text(&event.payload),
-                decided: text(&event.decided),
-                writer: WriterId(1),
-                at: event.at,
-            })
-        };
-        let events = (1..).zip(&self.events).map(event).collect::<Result<_, String>>()?;
-        let end = self.end.map(|end| {
-            let how = ENDS.into_iter().find(|how| name(*how) == end.how);
-            let how = how.ok_or("its end is of no known kind")?;
-            Ok::<_, String>(End { how, output: end.output.get().into(), at: end.at })
-        });
-        let record = RunRecord {
-            run: RunId(self.run),
-            workflow: self.workflow.into(),
-            id: self.id.into(),
-            args: self.args.get().into(),
-            seed: self.seed,
-            decided: text(&self.decided),
-            meta: text(&self.meta),
-            created: self.created,
-            end: end.transpose()?,
-            open: None,
-        };
-        Ok((record, events))
-    }
-}
 
 /// A recorded history, ready to be replayed as often as one likes.
 #[derive(Debug)]
@@ -167,9 +24,7 @@ impl Recorded {
     ///
     /// It is none, or one of another format.
     pub fn read(text: &str) -> Result<Self, String> {
-        let file: File = serde_json::from_str(text)
-            .map_err(|error| format!("this is no history file: {error}"))?;
-        let (record, history) = file.into_parts()?;
+        let (record, history) = HistoryFile::read(text)?.into_parts()?;
         let registry = Registry::new(&[]).map_err(|error| error.to_string())?;
         Ok(Self { record, history, registry })
     }
@@ -187,8 +42,7 @@ impl Recorded {
     pub fn to_text(&self) -> Result<String, String> {
         let (record, history) = (self.record.clone(), self.history.clone());
         let stored = StoredRun { record, history, attempts: Vec::new(), cancels: Vec::new() };
-        let file = File::of(&stored)?;
-        serde_json::to_string_pretty(&file).map_err(|error| error.to_string())
+        HistoryFile::of(&stored)?.to_text()
     }
 
     /// Replays what a crash after each of its events leaves, from none to all:
@@ -232,9 +86,8 @@ impl Recorded {
 /// The code of this program does not do again what was recorded.
 pub fn replay_file(path: &str, text: &str) {
     crate::panics::install();
-    let read = serde_json::from_str::<File>(text).map_err(|error| error.to_string());
-    let replayed = read
-        .and_then(File::into_parts)
+    let replayed = HistoryFile::read(text)
+        .and_then(HistoryFile::into_parts)
         .and_then(|(record, history)| replay_apart(record, history, settings("").limits));
     if let Err(error) = replayed {
         fail(&format!(

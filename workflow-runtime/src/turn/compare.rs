@@ -61,7 +61,7 @@ pub(super) fn other_result(seq: u32, was: &str, is: Option<&str>) -> Box<Mismatc
 }
 
 fn is_same(recorded: &Decision, now: &CallSpec) -> bool {
-    is_same_function(recorded, now) && recorded.hash == now.hash
+    is_same_function(recorded, now) && recorded.hash.is_none_or(|hash| hash == now.hash)
 }
 
 fn is_same_function(recorded: &Decision, now: &CallSpec) -> bool {
@@ -112,6 +112,6 @@ fn show_decision(decision: &Decision) -> CallText {
     show(decision.kind.as_str(), &decision.name, args, at)
 }
 
-fn show_spec(spec: &CallSpec) -> CallText {
+pub(super) fn show_spec(spec: &CallSpec) -> CallText {
     show(spec.kind().as_str(), spec.name, &spec.args, Some(spec.at.to_string()))
 }

@@ -70,7 +70,6 @@ impl Fault {
     }
 
     /// What is wrong, without a run.
-    #[cfg(feature = "testing")]
     pub(crate) fn explain(&self) -> String {
         let mut text = String::new();
         self.describe(&mut text);

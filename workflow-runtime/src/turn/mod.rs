@@ -23,5 +23,6 @@ pub(crate) use current::{Place, Polled, drop_call, poll_call, set_fault, with_ta
 pub(crate) use fault::Fault;
 #[cfg(feature = "testing")]
 pub(crate) use replay::verify;
+pub(crate) use replay::{rehearse, second_opinion};
 pub(crate) use scope::{ScopeId, Standing};
 pub(crate) use table::{CallSpec, Overrides, RunInfo, Table, Target};

@@ -4,17 +4,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::Fault;
-use super::compare::{compare, not_awaited, returned_early};
+#[cfg(feature = "testing")]
+use super::compare::other_result;
+use super::compare::{compare, not_awaited, returned_early, show_spec};
 use super::instance::{Instance, Turn};
-#[cfg(feature = "testing")]
-use super::{compare::other_result, table::RunInfo};
+use super::table::RunInfo;
 use crate::clock::Timestamp;
-use crate::model::{CallKind, Decisions, Encoded, Event, EventKind, Mismatch, RunRecord};
-#[cfg(feature = "testing")]
-use crate::{
-    codec::canonical,
-    model::{Ended, WorkflowFuture},
+use crate::model::{
+    CallKind, CallText, Decisions, Encoded, Event, EventKind, Mismatch, MismatchCause, RunRecord,
+    WorkflowFuture,
 };
+#[cfg(feature = "testing")]
+use crate::{codec::canonical, model::Ended};
 
 /// An event that was stored but has not been delivered to the workflow.
 #[derive(Debug)]
@@ -211,6 +212,53 @@ pub(crate) fn verify(
     }
     let seq = history.last().map_or(0, |event| event.seq);
     Err(Fault::Mismatch(other_result(seq, &end.output, returned.as_deref())))
+}
+
+/// Replays the history of an open run and what was stored after it; gives the
+/// steps that would start next. Starts nothing.
+///
+/// # Errors
+///
+/// Why this code cannot go on with it.
+pub(crate) fn rehearse(
+    info: RunInfo,
+    future: WorkflowFuture,
+    record: &RunRecord,
+    history: &[Event],
+) -> Result<Vec<CallText>, Fault> {
+    let mut instance = Instance::new(info, future);
+    let frontier = replay(&mut instance, record, history)?;
+    for event in frontier.undelivered {
+        if event.deliver(&mut instance, frontier.last)?.ended.is_some() {
+            return Ok(Vec::new());
+        }
+    }
+    let waiting = instance.waiting_calls().into_iter().filter_map(|call| instance.call(call));
+    Ok(waiting.filter(|spec| spec.kind() == CallKind::Step).map(show_spec).collect())
+}
+
+/// What another replay by the same code says of a mismatch: where it differs
+/// from the first one, the history has no part in it.
+pub(crate) fn second_opinion(
+    first: &Mismatch,
+    second: Result<Vec<CallText>, Fault>,
+) -> Option<Fault> {
+    let told = match second {
+        Err(Fault::Mismatch(second))
+            if second.calls == first.calls && second.cause == first.cause =>
+        {
+            return None;
+        }
+        Err(Fault::Mismatch(second)) => {
+            let other = second.calls.iter().find(|call| !call.same);
+            let actual = other.and_then(|call| call.actual.as_ref().map(ToString::to_string));
+            actual.unwrap_or_else(|| second.cause.to_string())
+        }
+        Err(fault) => fault.explain(),
+        Ok(_) => "it agrees with the history".to_owned(),
+    };
+    let cause = MismatchCause::NotDeterministic(told);
+    Some(Fault::Mismatch(Box::new(Mismatch { cause, ..first.clone() })))
 }
 
 fn deliver(to: &mut Instance, event: &Event, now: Timestamp) -> Result<Turn, Fault> {

@@ -10,7 +10,7 @@ use super::thread::WorkflowThread;
 use crate::error::{Error, ErrorKind};
 use crate::model::{CallId, Event, RunId, StoredRun, WorkflowDefinition, WorkflowFuture};
 use crate::store::{Damage, NewRun};
-use crate::turn::{Actor, Fault, Identity, RunInfo, Target};
+use crate::turn::{Actor, Fault, Identity, RunInfo, Target, rehearse, second_opinion};
 
 impl WorkflowThread {
     fn identity(&self, workflow: &str) -> Identity {
@@ -122,7 +122,15 @@ impl WorkflowThread {
         self.lane().add_slots(1);
         self.lane().begin_turn(record.run);
         let begun = self.begin(definition, &record.args);
-        let actor = Actor::recover(info, identity, stored, begun, self.now);
+        let mut actor = Actor::recover(info.clone(), identity, stored, begun, self.now);
+        if let Some(mismatch) = actor.mismatch() {
+            let again = self
+                .begin(definition, &record.args)
+                .and_then(|future| rehearse(info, future, record, &stored.history));
+            if let Some(fault) = second_opinion(mismatch, again) {
+                actor.blocked_for(&fault);
+            }
+        }
         if !self.end_turn() {
             return;
         }

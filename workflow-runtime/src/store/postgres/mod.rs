@@ -90,6 +90,8 @@ pub(crate) struct PostgresOptions {
     pub(crate) lease: Duration,
     /// Told when the database forgot something.
     pub(crate) pulse: Arc<Pulse>,
+    /// Reads, and leaves the schema as it is.
+    pub(crate) read_only: bool,
 }
 
 #[cfg(test)]
@@ -99,7 +101,8 @@ impl PostgresOptions {
         let url = workflow_test_postgres::url()?.to_owned();
         let schema = format!("t{}", uuid::Uuid::new_v4().simple());
         let lease = Duration::from_secs(15);
-        Some(Self { url, schema, worker: true, pooled: false, lease, pulse: Arc::default() })
+        let (worker, pooled, read_only, pulse) = (true, false, false, Arc::default());
+        Some(Self { url, schema, worker, pooled, lease, pulse, read_only })
     }
 }
 
@@ -144,8 +147,9 @@ impl PostgresStore {
         let servers = Arc::new(Servers::of(url, schema, *pooled, memory)?);
         let io = Io::start(Arc::clone(&servers))?;
         let (news, schema) = (News::new(&options.schema), options.schema);
+        let read_only = options.read_only;
         io.reach().await?;
-        io.run(Shape::Bulk, ask!(c => open::migrate(c, schema).await)).await??;
+        io.run(Shape::Bulk, ask!(c => open::migrate(c, schema, read_only).await)).await??;
         io.spawn(|connections| Arc::clone(&news).send(connections));
         io.spawn(|connections| Arc::clone(&news).listen(connections));
         let claimant = Claimant { build: Arc::default(), workflows: None };

@@ -33,6 +33,7 @@ pub(super) fn known() -> i64 {
 pub(super) async fn migrate(
     connection: &mut Connection,
     schema: String,
+    read_only: bool,
 ) -> Result<Result<(), Error>, sqlx::Error> {
     let known = known();
     // Held by the transaction: it goes with the process.
@@ -45,6 +46,13 @@ pub(super) async fn migrate(
     let found = if exists { version(connection).await? } else { 0 };
     if found > known {
         return Ok(Err(newer(found, known)));
+    }
+    if found < known && read_only {
+        let message = format!(
+            "schema `{schema}` has version {found} and this build knows {known}: it is read by a \
+             build of its own version only"
+        );
+        return Ok(Err(Error::new(ErrorKind::Configuration, message)));
     }
     if found < known {
         connection.execute(AssertSqlSafe(script(&schema, found))).await?;

@@ -213,7 +213,15 @@ async fn nobody_waits_in_a_circle() {
     for n in 1..=6 {
         let (url, schema) = (cluster.url().to_owned(), "storm".to_owned());
         let (worker, pooled, lease) = (true, n == 6, Duration::from_secs(15));
-        let options = PostgresOptions { url, schema, worker, pooled, lease, pulse: Arc::default() };
+        let options = PostgresOptions {
+            url,
+            schema,
+            worker,
+            pooled,
+            lease,
+            pulse: Arc::default(),
+            read_only: false,
+        };
         let store = PostgresStore::open(options).await.unwrap();
         storm.spawn(storms(
             store,

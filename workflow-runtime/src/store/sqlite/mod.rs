@@ -44,6 +44,8 @@ pub(crate) struct SqliteOptions {
     pub(crate) full: bool,
     /// Runs workflows: no other process may.
     pub(crate) owner: bool,
+    /// Reads, and leaves the file as it is.
+    pub(crate) read_only: bool,
 }
 
 /// Keeps runs in one SQLite file.
@@ -86,8 +88,13 @@ impl SqliteStore {
             open::check_file_system(&options.path)?;
             let owner = if options.owner { Some(Owner::of(&options.path)?) } else { None };
             open::check_version()?;
-            let mut connection = open::writer(&options)?;
-            open::migrate(&mut connection, &options.path)?;
+            let connection = if options.read_only {
+                open::as_it_is(&options)?
+            } else {
+                let mut connection = open::writer(&options)?;
+                open::migrate(&mut connection, &options.path)?;
+                connection
+            };
             let writer = Writer { connection: Some(connection), ..Writer::default() };
             Ok(Self(Arc::new(Inner {
                 options,

@@ -45,6 +45,25 @@ pub(super) fn reader(of: &SqliteOptions) -> Result<Connection, Error> {
     Ok(connection)
 }
 
+/// A connection to a file that is there, with the schema of this build.
+pub(super) fn as_it_is(of: &SqliteOptions) -> Result<Connection, Error> {
+    let refuse = |message: String| Err(Error::new(ErrorKind::Configuration, message));
+    if !of.path.exists() {
+        return refuse(format!("there is no file {}", of.path.display()));
+    }
+    let connection = reader(of)?;
+    let found: i64 = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(unavailable)?;
+    match i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX) {
+        known if known == found => Ok(connection),
+        known => refuse(format!(
+            "the database has schema version {found} and this build knows {known}: it is read by \
+             a build of its own version only"
+        )),
+    }
+}
+
 /// A damaged file is found rather than believed. (The writer keeps 16 MiB of
 /// pages in memory, a reader 2.)
 const COMMON: &str =

@@ -37,7 +37,7 @@ fn row(run: i64, name: &'static str) -> Item {
 
 async fn open(folder: &tempfile::TempDir) -> (SqliteStore, Connection) {
     let path = folder.path().join("test.db");
-    let options = SqliteOptions { path: path.clone(), full: true, owner: true };
+    let options = SqliteOptions { path: path.clone(), full: true, owner: true, read_only: false };
     let store = SqliteStore::open(options).await.unwrap();
     (store, Connection::open(path).unwrap())
 }
@@ -52,7 +52,7 @@ fn forbid_dancing(beside: &Connection) {
 /// As another process does.
 async fn terminate(folder: &tempfile::TempDir, run: i64) {
     let path = folder.path().join("test.db");
-    let options = SqliteOptions { path, full: true, owner: false };
+    let options = SqliteOptions { path, full: true, owner: false, read_only: false };
     let other = SqliteStore::open(options).await.unwrap();
     let (kind, by, at) = (CommandKind::Terminate, "somebody".into(), Timestamp::from_millis(2));
     let command = Command { number: 0, kind, by, reason: None, at };

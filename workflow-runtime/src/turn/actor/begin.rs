@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Actor, Identity, Row};
 use crate::clock::Timestamp;
-use crate::model::{Event, EventKind, Start, StoredRun, WorkflowFuture};
+use crate::model::{Event, EventKind, Mismatch, Start, StoredRun, WorkflowFuture};
 use crate::turn::Fault;
 use crate::turn::replay::replay;
 use crate::turn::table::RunInfo;
@@ -89,6 +89,16 @@ impl Actor {
             Err(fault) => actor.block(&fault, now),
         }
         actor
+    }
+
+    /// The report of code and history that disagree, if it is blocked for that.
+    pub(crate) fn mismatch(&self) -> Option<&Mismatch> {
+        self.mismatch.as_deref()
+    }
+
+    /// Another replay says more about why it is blocked.
+    pub(crate) fn blocked_for(&mut self, fault: &Fault) {
+        self.block(fault, self.last);
     }
 
     /// Sets a stored run aside without running it.

@@ -15,7 +15,7 @@ use super::instance::Instance;
 use super::table::{CallSpec, RunInfo};
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, AttemptRecord, CallId, End, EventKind, Item, RunId, WorkflowFuture, WriterId,
+    Answer, AttemptRecord, CallId, End, EventKind, Item, Mismatch, RunId, WorkflowFuture, WriterId,
 };
 
 /// Who runs what.
@@ -94,6 +94,7 @@ pub(crate) struct Actor {
     obeyed: i64,
     /// The build that the history has for the last turn.
     decided_by: Option<Arc<str>>,
+    mismatch: Option<Box<Mismatch>>,
 }
 
 /// What the item on its way holds back.
@@ -146,6 +147,7 @@ impl Actor {
             given_up: false,
             obeyed: 0,
             decided_by: None,
+            mismatch: None,
         }
     }
 

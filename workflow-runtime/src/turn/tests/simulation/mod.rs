@@ -243,7 +243,7 @@ impl World {
             let recorded = durable.get(&call);
             assert_eq!(
                 recorded.map(|decision| (&*decision.name, decision.hash)),
-                Some((spec.name, spec.hash)),
+                Some((spec.name, Some(spec.hash))),
                 "run {run} call {call} starts and is not durable"
             );
             match spec.target {

@@ -1,0 +1,115 @@
+//! The check as a program.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use crate::runtime::Runtime;
+
+const USAGE: &str = "\
+usage: <program> <url> [--workflow <name>].. [--limit <runs>] [--schema <name>]
+Replays the open runs of a database with the workflows of this program. Starts nothing, writes nothing.
+exit code: 0 this build can go on with all of them, 1 not with all, 2 it could not be checked";
+
+/// The whole of a program that checks a database before a deploy: give it the
+/// arguments, return its exit code. It has the workflows of the crates that it is
+/// linked with.
+///
+/// ```no_run
+/// # use std::process::ExitCode;
+/// #[tokio::main(flavor = "current_thread")]
+/// async fn main() -> ExitCode {
+///     // use my_shop as _;
+///     workflow_runtime::check::command(std::env::args().skip(1)).await
+/// }
+/// ```
+///
+/// The report goes to the standard output, errors to that for errors.
+/// `--workflow` can be given several times.
+///
+/// Exit code 0: this build can go on with all open runs. 1: not with all. 2: the
+/// database could not be checked.
+pub async fn command(args: impl IntoIterator<Item = String>) -> ExitCode {
+    let checked = match parse(args) {
+        Ok(options) => run(options).await.map_err(|error| error.to_string()),
+        Err(fault) => Err(format!("{fault}\n{USAGE}")),
+    };
+    // Who closed the other end does not want to know.
+    match checked {
+        Ok(report) => {
+            let _gone = write!(io::stdout().lock(), "{report}");
+            ExitCode::from(u8::from(!report.is_good()))
+        }
+        Err(message) => {
+            let _gone = writeln!(io::stderr().lock(), "{message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[derive(Debug, Default, Eq, PartialEq)]
+struct Options {
+    url: String,
+    workflows: Vec<String>,
+    limit: Option<usize>,
+    schema: Option<String>,
+}
+
+async fn run(options: Options) -> Result<super::CheckReport, crate::error::Error> {
+    let mut builder = Runtime::builder(options.url);
+    if let Some(schema) = options.schema {
+        builder = builder.schema(schema);
+    }
+    let scope = super::Scope { workflows: options.workflows, limit: options.limit };
+    builder.check_some(scope).await
+}
+
+fn parse(args: impl IntoIterator<Item = String>) -> Result<Options, String> {
+    let mut options = Options::default();
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or_else(|| format!("`{arg}` needs a value"));
+        match arg.as_str() {
+            "--workflow" => options.workflows.push(value()?),
+            "--schema" => options.schema = Some(value()?),
+            "--limit" => {
+                let text = value()?;
+                let limit = text.parse().map_err(|_| format!("`{text}` is no number of runs"))?;
+                options.limit = Some(limit);
+            }
+            other if other.starts_with('-') => return Err(format!("`{other}` is not known")),
+            other if options.url.is_empty() => options.url = other.to_owned(),
+            other => return Err(format!("`{other}` is one argument too many")),
+        }
+    }
+    if options.url.is_empty() { Err("which database?".to_owned()) } else { Ok(options) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Options, String> {
+        parse(line.split_whitespace().map(str::to_owned))
+    }
+
+    #[test]
+    fn options_are_read_and_faults_named() {
+        let expected = Options {
+            url: "sqlite://shop.db".to_owned(),
+            workflows: vec!["pay".to_owned(), "ship".to_owned()],
+            limit: Some(20),
+            schema: None,
+        };
+        let line = "--workflow pay sqlite://shop.db --limit 20 --workflow ship";
+        assert_eq!(parsed(line).unwrap(), expected);
+        for (line, fault) in [
+            ("", "which database?"),
+            ("a b", "`b` is one argument too many"),
+            ("a --limit x", "`x` is no number of runs"),
+            ("a --limit", "`--limit` needs a value"),
+            ("a --fast", "`--fast` is not known"),
+        ] {
+            assert_eq!(parsed(line).unwrap_err(), fault, "{line}");
+        }
+    }
+}

@@ -6,7 +6,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use workflow_runtime::{Blocked, BlockedKind, Handle, Result, Runtime, Status, step, workflow};
+use workflow_runtime::check::{CheckReport, Verdict};
+use workflow_runtime::testing::Recorded;
+use workflow_runtime::{
+    Blocked, BlockedKind, ErrorKind, Handle, Result, Runtime, Status, step, workflow,
+};
 use workflow_tests::Place;
 
 use crate::steps::{World, builder};
@@ -40,11 +44,11 @@ async fn audit(#[state] world: &World) -> Result<()> {
 }
 
 /// Version 2 swaps the arguments of the two calls; 3 inserts a step before
-/// them; 4 is 1 again.
+/// them; 4 is 1 again; 5 inserts the step for runs that come there first.
 #[workflow]
 async fn settle() -> Result<String> {
     let who = prepare("alice".into()).await?;
-    if version() == 3 {
+    if version() == 3 || version() == 5 && workflow::patched("audit") {
         audit().await?;
     }
     let (first, second) = if version() == 2 { ("bob", &*who) } else { (&*who, "bob") };
@@ -100,6 +104,14 @@ async fn swapped_arguments_and_inserted_steps_are_reported_before_anything_runs(
         assert!(text.contains(side_by_side) && text.contains(cause), "{text}");
         assert!(text.contains("deploy.rs:") && text.contains("Nothing was executed"), "{text}");
         assert_eq!(report.build(), format!("build {changed}"));
+        let mismatch = report.mismatch().unwrap();
+        assert_eq!((mismatch.event(), mismatch.recorded_by()), (1, Some("build 1")));
+        let first = &mismatch.calls()[0];
+        let places = [&first.recorded, &first.actual].map(|call| call.clone().unwrap().at.unwrap());
+        assert!(places.iter().all(|at| at.contains("deploy.rs:")), "{places:?}");
+        assert_eq!(places[0] == places[1], changed == 2, "{places:?}");
+        let fix = mismatch.fix().unwrap_or_default();
+        assert_eq!(fix.contains("workflow::patched(\"audit\")"), changed == 3, "{fix}");
         assert_eq!((world.bodies(), run.history().await.unwrap().events().len()), (2, 1));
         second.shutdown().await.unwrap();
         // The same build does not try again; the fixed one goes on.
@@ -112,6 +124,124 @@ async fn swapped_arguments_and_inserted_steps_are_reported_before_anything_runs(
         assert!(run.blocked().await.unwrap().is_none());
         assert_eq!(world.bodies(), 4, "two bodies in the first life, two in the last");
     }
+}
+
+#[tokio::test]
+async fn a_patch_lets_old_runs_go_on_as_they_did_and_new_ones_take_the_new_way() {
+    let _one = ONE.lock().await;
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    in_flight(&place, &world).await;
+    let patched = life(&place, &world, 5).await;
+    let old = patched.handle(settle, "s");
+    assert_eq!(old.result().await.unwrap(), "paid alice, paid bob");
+    assert_eq!(world.bodies(), 4, "two bodies in each life, and no audit");
+    let new = patched.start(settle().id("new")).await.unwrap();
+    assert_eq!(new.result().await.unwrap(), "paid alice, paid bob");
+    assert_eq!(world.bodies(), 7, "an audit and two bodies");
+    let history = new.history().await.unwrap();
+    let decided =
+        |text: &str| history.events().iter().any(|one| one.decided().unwrap_or("").contains(text));
+    assert!(decided("{\"patched\":\"audit\"}"), "{history}");
+    patched.shutdown().await.unwrap();
+}
+
+/// Runs `settle` and checks the database beside the runtime, for each build.
+#[tokio::test]
+async fn a_check_says_which_open_runs_a_build_could_not_go_on_with_and_changes_nothing() {
+    let _one = ONE.lock().await;
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let running = life(&place, &world, 1).await;
+    running.start(settle().id("s")).await.unwrap();
+    running.start(dozes().id("n")).await.unwrap();
+    while world.bodies() < 2 {
+        tokio::task::yield_now().await;
+    }
+    let check = || builder(&place, &world).build_id("next").check();
+    let verdict = |report: &CheckReport, id: &str| {
+        report.runs().iter().find(|run| run.id == id).unwrap().verdict.clone()
+    };
+    let before = rows(&place).await;
+    let good = check().await.unwrap();
+    assert!(good.is_good() && good.runs().len() == 2, "{good}");
+    assert!(matches!(verdict(&good, "n"), Verdict::Replays), "{good}");
+    let Verdict::WouldStart(next) = verdict(&good, "s") else { panic!("{good}") };
+    assert_eq!(next.iter().map(|call| &*call.name).collect::<Vec<_>>(), ["pay", "pay"]);
+    assert!(good.to_string().contains("would start: pay (2)"), "{good}");
+    VERSION.store(3, Ordering::SeqCst);
+    let bad = check().await.unwrap();
+    VERSION.store(1, Ordering::SeqCst);
+    assert!(matches!(verdict(&bad, "s"), Verdict::Mismatch(_)) && !bad.is_good(), "{bad}");
+    assert!(bad.to_string().contains("mismatch: `settle` (run s)"), "{bad}");
+    assert_eq!(rows(&place).await, before, "the check wrote something");
+    running.shutdown().await.unwrap();
+    let mut sql = place.sql().await;
+    for (change, told) in [
+        ("update runs set workflow = 'gone' where workflow_id = 's'", "not registered: `gone`"),
+        (
+            "update runs set workflow = 'dozes', args = '[1, 2]' where workflow_id = 's'",
+            "does not decode",
+        ),
+    ] {
+        sqlx::query(change).execute(&mut sql).await.unwrap();
+        let report = check().await.unwrap();
+        assert_eq!(report.stranded().count(), 1, "{report}");
+        assert!(report.to_string().contains(told), "{report}");
+    }
+}
+
+async fn rows(place: &Place) -> Vec<(i64, i64, String)> {
+    let all = "select run, seq, coalesce(decided, '') from history union all
+               select run, owner, '' from active order by 1, 2";
+    sqlx::query_as(all).fetch_all(&mut place.sql().await).await.unwrap()
+}
+
+#[workflow]
+async fn dozes() -> Result<()> {
+    workflow::sleep(Duration::from_secs(3_600)).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_check_of_no_database_says_so_and_makes_none() {
+    let place = Place::new();
+    let error = Runtime::builder(format!("sqlite://{}", place.path("none.db").display()))
+        .check()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("there is no file"), "{error}");
+    assert!(!place.path("none.db").exists());
+}
+
+#[workflow]
+async fn pays_a_card(card_number: Card) -> Result<String> {
+    prepare(card_number.card_number).await
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Card {
+    card_number: String,
+    cents: u64,
+}
+
+#[tokio::test]
+async fn an_exported_history_replays_with_and_without_the_fields_that_were_taken_out() {
+    let place = Place::new();
+    let runtime = builder(&place, &Arc::default()).build().await.unwrap();
+    let card = Card { card_number: "4111-1111".to_owned(), cents: 250 };
+    let run = runtime.start(pays_a_card(card).id("x")).await.unwrap();
+    run.result().await.unwrap();
+    let whole = run.export().to_text().await.unwrap();
+    assert!(whole.contains("4111-1111") && whole.contains("\"hash\""), "{whole}");
+    Recorded::read(&whole).unwrap().replay().unwrap();
+    let text = run.export().redact("card_*").to_text().await.unwrap();
+    assert!(
+        text.contains("\"card_number\": \"redacted\"")
+            || text.contains("\"card_number\":\"redacted\""),
+        "{text}"
+    );
+    assert!(text.contains("250") && !text.contains("\"hash\""), "{text}");
+    runtime.shutdown().await.unwrap();
 }
 
 #[workflow(name = "renamed-now", was = "renamed_before")]

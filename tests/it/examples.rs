@@ -113,3 +113,27 @@ fn a_primary_that_is_destroyed_loses_no_order() {
     assert!(text.contains("the standby is promoted"), "{text}");
     assert!(text.contains("nothing was lost, and nothing was done twice"), "{text}");
 }
+
+#[test]
+fn changing_code_shows_a_deploy_with_and_without_a_patch() {
+    let (output, text) = run(&Place::new(), "changing_code", &[]);
+    assert!(output.status.success(), "{output:?}");
+    let in_order = [
+        "version 1 takes an order",
+        "`charge_deposit` stands where `ship` was",
+        "if workflow::patched(\"charge_deposit\")",
+        "-> do not deploy",
+        "mismatch: blocked, and nothing was executed",
+        "would start: ship (1)",
+        "-> deploy",
+        "order 1 left shelf 5",
+        "charge a deposit for order 2",
+        "order 2 left shelf 6",
+    ];
+    let mut rest = &*text;
+    for part in in_order {
+        let at = rest.find(part).unwrap_or_else(|| panic!("no `{part}` in {text}"));
+        rest = &rest[at..];
+    }
+    assert!(!text.contains("charge a deposit for order 1"), "{text}");
+}

@@ -108,7 +108,7 @@ pub use model::{
     Blocked, BlockedKind, CallText, ComparedCall, DeadLetter, History, HistoryEvent, Mismatch,
     MismatchCause, RetryPolicy, RunSummary, Status,
 };
-pub use runtime::{Builder, Durability, Runtime};
+pub use runtime::{Builder, Durability, Runtime, check_command};
 pub use uuid::Uuid;
 pub use workflow::durable::{DurableFuture, DurableStream};
 

@@ -1,12 +1,10 @@
 //! Whether this build can go on with the open runs of a database, before it is
 //! deployed: replays them all, starts nothing, writes nothing.
 
-mod command;
 mod report;
 
 use std::sync::Arc;
 
-pub use command::command;
 pub use report::{CheckReport, CheckedRun, Verdict};
 
 use crate::error::{Error, ErrorKind};

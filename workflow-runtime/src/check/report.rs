@@ -79,7 +79,8 @@ impl CheckReport {
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} open runs, checked with build {}", self.runs.len(), self.build)?;
+        let runs = if self.runs.len() == 1 { "run" } else { "runs" };
+        writeln!(f, "{} open {runs}, checked with build {}", self.runs.len(), self.build)?;
         let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
         for run in &self.runs {
             *counts.entry((&run.workflow, run.verdict.name())).or_default() += 1;

@@ -1,7 +1,7 @@
 //! What the compiler refuses in workflow code, and what you can teach it.
 //!
 //! `#[workflow]` and `#[durable]` check the bodies they stand on: see
-//! [`docs::checks`](crate::docs::checks) for every code, why it is there and what to
+//! the guide `docs::checks` for every code, why it is there and what to
 //! write instead. Checks that go by type see through renames and aliases, and
 //! let a type of yours that only has the same name pass. Types of yours that
 //! hide a clock, chance, the outside or a hash table are checked too, once you

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{CallId, End, Ended, Event, EventKind, RunId, RunRecord, StoredRun, WriterId};
+#[cfg(feature = "testing")]
+use super::{CallId, End, EventKind, RunId, RunRecord, WriterId};
+use super::{Ended, Event, StoredRun};
 use crate::clock::Timestamp;
 
 /// The version of the format.
@@ -57,6 +59,7 @@ fn json(text: &str) -> Result<Box<RawValue>, String> {
     RawValue::from_string(text.to_owned()).map_err(|error| error.to_string())
 }
 
+#[cfg(feature = "testing")]
 const ENDS: [Ended; 4] = [Ended::Completed, Ended::Failed, Ended::Cancelled, Ended::Dead];
 
 fn name(how: Ended) -> &'static str {
@@ -72,12 +75,14 @@ fn maybe(text: Option<&Arc<str>>) -> Result<Json, String> {
     text.map(|text| json(text)).transpose()
 }
 
+#[cfg(feature = "testing")]
 fn text(json: &Json) -> Option<Arc<str>> {
     json.as_ref().map(|json| json.get().into())
 }
 
 impl HistoryFile {
     /// Reads the text of a file.
+    #[cfg(feature = "testing")]
     pub(crate) fn read(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| format!("this is no history file: {error}"))
     }
@@ -142,6 +147,7 @@ impl HistoryFile {
         })
     }
 
+    #[cfg(feature = "testing")]
     pub(crate) fn into_parts(self) -> Result<(RunRecord, Vec<Event>), String> {
         if self.format != FORMAT {
             let found = self.format;

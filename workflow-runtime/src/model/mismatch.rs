@@ -181,14 +181,14 @@ impl fmt::Display for Mismatch {
         if let MismatchCause::OtherResult { .. } = self.cause {
             return Ok(());
         }
+        f.write_str("\n  what to do: ")?;
         match self.fix() {
-            Some(fix) => write!(
-                f,
-                "\n  what to do: let the runs that were there first go on as they did:\n      {fix}"
-            )?,
-            None => write!(f, "\n  what to do: bring the old order of calls back")?,
+            Some(fix) => {
+                write!(f, "let the runs that were there first go on as they did:\n      {fix}")?
+            }
+            None => f.write_str("bring the old order of calls back,")?,
         }
-        write!(f, ",\n    or finish this run on the build that began it.\n  Nothing was executed.")
+        f.write_str("\n    or finish this run on the build that began it.\n  Nothing was executed.")
     }
 }
 

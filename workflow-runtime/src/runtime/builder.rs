@@ -398,7 +398,7 @@ impl Builder {
     /// Replays the open runs of the database with the workflows of this program,
     /// and says with which of them it could not go on. Starts nothing and writes
     /// nothing: the database may be in use, and its schema is left as it is. For
-    /// a test of its own, or [a small program](crate::check::command), before a
+    /// a test of its own, or [a small program](crate::check_command), before a
     /// deploy.
     ///
     /// ```no_run

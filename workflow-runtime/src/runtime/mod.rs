@@ -1,6 +1,7 @@
 //! [`Runtime`]: a worker and a client on one store.
 
 mod builder;
+mod command;
 mod life;
 mod location;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use builder::{Builder, Durability};
+pub use command::check_command;
 use life::Life;
 
 use crate::call::{Call, Definer, Outcome, Workflow};

@@ -3,7 +3,9 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::runtime::Runtime;
+use super::Runtime;
+use crate::check::{CheckReport, Scope};
+use crate::error::Error;
 
 const USAGE: &str = "\
 usage: <program> <url> [--workflow <name>].. [--limit <runs>] [--schema <name>]
@@ -19,7 +21,7 @@ exit code: 0 this build can go on with all of them, 1 not with all, 2 it could n
 /// #[tokio::main(flavor = "current_thread")]
 /// async fn main() -> ExitCode {
 ///     // use my_shop as _;
-///     workflow_runtime::check::command(std::env::args().skip(1)).await
+///     workflow_runtime::check_command(std::env::args().skip(1)).await
 /// }
 /// ```
 ///
@@ -28,7 +30,7 @@ exit code: 0 this build can go on with all of them, 1 not with all, 2 it could n
 ///
 /// Exit code 0: this build can go on with all open runs. 1: not with all. 2: the
 /// database could not be checked.
-pub async fn command(args: impl IntoIterator<Item = String>) -> ExitCode {
+pub async fn check_command(args: impl IntoIterator<Item = String>) -> ExitCode {
     let checked = match parse(args) {
         Ok(options) => run(options).await.map_err(|error| error.to_string()),
         Err(fault) => Err(format!("{fault}\n{USAGE}")),
@@ -54,12 +56,12 @@ struct Options {
     schema: Option<String>,
 }
 
-async fn run(options: Options) -> Result<super::CheckReport, crate::error::Error> {
+async fn run(options: Options) -> Result<CheckReport, Error> {
     let mut builder = Runtime::builder(options.url);
     if let Some(schema) = options.schema {
         builder = builder.schema(schema);
     }
-    let scope = super::Scope { workflows: options.workflows, limit: options.limit };
+    let scope = Scope { workflows: options.workflows, limit: options.limit };
     builder.check_some(scope).await
 }
 

@@ -9,7 +9,8 @@ use tokio::sync::Mutex;
 use workflow_runtime::check::{CheckReport, Verdict};
 use workflow_runtime::testing::Recorded;
 use workflow_runtime::{
-    Blocked, BlockedKind, ErrorKind, Handle, Result, Runtime, Status, step, workflow,
+    Blocked, BlockedKind, ErrorKind, FailureKind, Filter, Handle, MismatchCause, Result, Runtime,
+    Status, step, workflow,
 };
 use workflow_tests::Place;
 
@@ -76,7 +77,7 @@ async fn in_flight(place: &Place, world: &Arc<World>) {
     runtime.shutdown().await.unwrap();
 }
 
-async fn report(run: &Handle<String>) -> Blocked {
+async fn report_of<T>(run: &Handle<T>) -> Blocked {
     loop {
         if let Some(report) = run.blocked().await.unwrap() {
             return report;
@@ -98,7 +99,7 @@ async fn swapped_arguments_and_inserted_steps_are_reported_before_anything_runs(
         in_flight(&place, &world).await;
         let second = life(&place, &world, changed).await;
         let run = second.handle(settle, "s");
-        let report = report(&run).await;
+        let report = report_of(&run).await;
         assert_eq!(report.kind(), BlockedKind::Mismatch);
         let text = report.to_string();
         assert!(text.contains(side_by_side) && text.contains(cause), "{text}");
@@ -187,6 +188,91 @@ async fn a_check_says_which_open_runs_a_build_could_not_go_on_with_and_changes_n
         assert_eq!(report.stranded().count(), 1, "{report}");
         assert!(report.to_string().contains(told), "{report}");
     }
+}
+
+/// The same workflow, but that its runs end where the code does not fit.
+#[workflow(on_mismatch = fail)]
+async fn settle_or_fail() -> Result<String> {
+    if version() == 2 {
+        audit().await?;
+    }
+    pay("carol".into()).await
+}
+
+#[tokio::test]
+async fn a_mismatch_ends_a_run_whose_workflow_says_so() {
+    let _one = ONE.lock().await;
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let first = life(&place, &world, 1).await;
+    first.start(settle_or_fail().id("f")).await.unwrap();
+    first.shutdown().await.unwrap();
+    let second = life(&place, &world, 2).await;
+    let run = second.handle(settle_or_fail, "f");
+    let failure = run.result().await.unwrap_err();
+    assert_eq!(failure.kind(), FailureKind::Mismatch);
+    assert!(failure.to_string().contains("`audit` stands where `pay` was"), "{failure}");
+    assert_eq!(run.status().await.unwrap(), Status::Failed);
+    second.shutdown().await.unwrap();
+    let third = life(&place, &world, 4).await;
+    assert_eq!(third.handle(settle_or_fail, "f").status().await.unwrap(), Status::Failed);
+    third.shutdown().await.unwrap();
+}
+
+#[workflow(name = "insure")]
+async fn insure_1(cents: u64) -> Result<u64> {
+    workflow::sleep(Duration::from_millis(20)).await;
+    Ok(cents)
+}
+
+#[workflow(name = "insure", version = 2)]
+async fn insure(cents: u64, currency: String) -> Result<String> {
+    workflow::sleep(Duration::from_millis(20)).await;
+    Ok(format!("{cents} {currency}"))
+}
+
+#[tokio::test]
+async fn two_versions_of_a_workflow_stand_side_by_side() {
+    let _one = ONE.lock().await;
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let runtime = life(&place, &world, 1).await;
+    let old = runtime.start(insure_1(7).id("old")).await.unwrap();
+    let new = runtime.start(insure(7, "EUR".into()).id("new")).await.unwrap();
+    assert_eq!(old.result().await.unwrap(), 7);
+    assert_eq!(new.result().await.unwrap(), "7 EUR");
+    let page = runtime.client().list(Filter::new()).await.unwrap();
+    let names: Vec<_> = page.runs().iter().map(|run| run.workflow().to_owned()).collect();
+    assert_eq!(names, ["insure@2", "insure"]);
+    runtime.shutdown().await.unwrap();
+}
+
+/// The order of a hash table decides, and this build is no other one.
+#[workflow(allow(WF008, reason = "what is found"))]
+#[expect(clippy::disallowed_types, reason = "its order is what is found")]
+async fn in_hash_order() -> Result<()> {
+    let all: std::collections::HashSet<u32> = (0..40).collect();
+    for one in all {
+        prepare(one.to_string()).await?;
+    }
+    workflow::sleep(Duration::from_secs(3_600)).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn code_that_is_not_deterministic_is_proven_to_be() {
+    let _one = ONE.lock().await;
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    let first = life(&place, &world, 1).await;
+    let run = first.start(in_hash_order().id("h")).await.unwrap();
+    while run.history().await.unwrap().events().len() < 40 {
+        tokio::task::yield_now().await;
+    }
+    first.shutdown().await.unwrap();
+    let again = life(&place, &world, 1).await;
+    let report = report_of(&again.handle(in_hash_order, "h")).await;
+    let mismatch = report.mismatch().unwrap();
+    assert!(matches!(mismatch.cause(), MismatchCause::NotDeterministic(_)), "{report}");
+    assert!(report.message().contains("this code is not deterministic"), "{report}");
+    again.shutdown().await.unwrap();
 }
 
 async fn rows(place: &Place) -> Vec<(i64, i64, String)> {
@@ -293,7 +379,7 @@ async fn a_blocked_run_goes_on_with_the_fix_and_its_steps_do_not_run_again() {
     let (place, world) = (Place::new(), Arc::<World>::default());
     let broken = life(&place, &world, 2).await;
     let run = broken.start(falls_over().id("f")).await.unwrap();
-    assert!(report(&run).await.to_string().contains("version 2 cannot do this"));
+    assert!(report_of(&run).await.to_string().contains("version 2 cannot do this"));
     broken.shutdown().await.unwrap();
     let fixed = life(&place, &world, 4).await;
     let run = fixed.handle(falls_over, "f");

@@ -18,9 +18,20 @@ pub(crate) struct Args {
     pub(crate) timeout_ms: Option<u64>,
     /// `semantics = at_most_once`; the place of the word, for errors.
     pub(crate) at_most_once: Option<Ident>,
+    /// `version = 2`
+    pub(crate) version: Option<u32>,
+    /// `on_mismatch = fail`
+    pub(crate) on_mismatch: Option<OnMismatch>,
     /// `allow(WF008)`
     pub(crate) allowed: Vec<Code>,
     pub(crate) krate: Option<Path>,
+}
+
+/// What happens to a run whose history this code does not repeat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum OnMismatch {
+    Block,
+    Fail,
 }
 
 /// The arguments of `retry(..)`.
@@ -35,7 +46,7 @@ pub(crate) struct Retry {
 }
 
 const STEP: &str = "`name`, `was`, `retry`, `timeout`, `semantics`, `crate`";
-const WORKFLOW: &str = "`name`, `was`, `allow`, `crate`";
+const WORKFLOW: &str = "`name`, `was`, `version`, `on_mismatch`, `allow`, `crate`";
 const RETRY: &str = "`attempts`, `first`, `max`, `factor`, `jitter`, `if`";
 
 /// Reads the arguments; every fault among them is in the error.
@@ -129,9 +140,31 @@ fn skip_to_next(input: ParseStream<'_>) -> Result<()> {
 impl Args {
     fn one(&mut self, kind: Kind, key: &Ident, input: ParseStream<'_>) -> Result<()> {
         match (key.to_string().as_str(), kind) {
-            ("name", _) => once(&mut self.name, key, stable_name(value(key, input)?)?),
+            ("name", _) => once(&mut self.name, key, new_name(value(key, input)?)?),
             ("was", _) => once(&mut self.was, key, names(key, input)?),
             ("crate", _) => once(&mut self.krate, key, value(key, input)?),
+            ("version", Kind::Workflow) => {
+                let literal: LitInt = value(key, input)?;
+                let version: u32 = literal.base10_parse()?;
+                if version == 0 {
+                    let message = "versions count from 1, which needs no word";
+                    return Err(Error::new(literal.span(), message));
+                }
+                once(&mut self.version, key, version)
+            }
+            ("on_mismatch", Kind::Workflow) => {
+                let word: Ident = value(key, input)?;
+                let policy = match word.to_string().as_str() {
+                    "block" => OnMismatch::Block,
+                    "fail" => OnMismatch::Fail,
+                    _ => {
+                        let message = "write `on_mismatch = block`, which is the default, or \
+                                       `on_mismatch = fail`";
+                        return Err(Error::new(word.span(), message));
+                    }
+                };
+                once(&mut self.on_mismatch, key, policy)
+            }
             ("allow", Kind::Workflow) => allow(&mut self.allowed, key, input),
             ("timeout", Kind::Step) => {
                 let literal: LitStr = value(key, input)?;
@@ -260,6 +293,15 @@ fn names(key: &Ident, input: ParseStream<'_>) -> Result<Vec<LitStr>> {
 
 /// Longest name, in bytes.
 const MAX_NAME: usize = 200;
+
+/// A name that is given now: what stands behind `@` is its version.
+fn new_name(literal: LitStr) -> Result<LitStr> {
+    if literal.value().contains('@') {
+        let message = "a name has no `@`: write the version as `version = 2`";
+        return Err(Error::new(literal.span(), message));
+    }
+    stable_name(literal)
+}
 
 fn stable_name(literal: LitStr) -> Result<LitStr> {
     let name = literal.value();

@@ -12,7 +12,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Attribute, Error, FnArg, Ident, ItemFn, Visibility};
 
-use crate::args::Retry;
+use crate::args::{OnMismatch, Retry};
 use crate::checks;
 use crate::model::{Kind, Model, Slot};
 use crate::paths::{at, quiet};
@@ -358,6 +358,10 @@ fn workflow(model: &Model, names: &Names) -> TokenStream {
     let Names { marker, args_value, body, idents, .. } = names;
     let mut ident = model.item.sig.ident.clone();
     ident.set_span(quiet(ident.span()));
+    let policy = match model.args.on_mismatch {
+        None | Some(OnMismatch::Block) => quote!(Block),
+        Some(OnMismatch::Fail) => quote!(Fail),
+    };
     quote! {
         #[diagnostic::do_not_recommend]
         impl #root::Workflow for #marker {
@@ -365,6 +369,7 @@ fn workflow(model: &Model, names: &Names) -> TokenStream {
                 static DEFINITION: #private::WorkflowDefinition = #private::WorkflowDefinition {
                     named: __NAMED,
                     begin: #private::begin_workflow::<#marker>,
+                    on_mismatch: #private::MismatchPolicy::#policy,
                 };
                 &DEFINITION
             }

@@ -80,7 +80,10 @@ impl Model {
         let output = output(kind, &item)?;
         let ident = &item.sig.ident;
         let default = || LitStr::new(&ident.unraw().to_string(), ident.span());
-        let name = args.name.clone().unwrap_or_else(default);
+        let mut name = args.name.clone().unwrap_or_else(default);
+        if let Some(version) = args.version.filter(|version| *version > 1) {
+            name = LitStr::new(&format!("{}@{version}", name.value()), name.span());
+        }
         let paths = Paths::new(args.krate.as_ref());
         Ok(Self { kind, args, paths, name, item, slots, output })
     }

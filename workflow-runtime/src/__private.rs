@@ -13,8 +13,8 @@ pub use crate::call::{
 };
 pub use crate::error::ErrorType;
 pub use crate::model::{
-    AttemptFailure, Encoded, Limits, Named, RetryPolicy, StepDefinition, StepFuture, StepOutcome,
-    StepRun, WorkflowBegin, WorkflowDefinition, WorkflowFuture,
+    AttemptFailure, Encoded, Limits, MismatchPolicy, Named, RetryPolicy, StepDefinition,
+    StepFuture, StepOutcome, StepRun, WorkflowBegin, WorkflowDefinition, WorkflowFuture,
 };
 pub use crate::registry::Registration;
 pub use crate::state::{State, StateNeed};

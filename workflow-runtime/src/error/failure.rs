@@ -68,6 +68,9 @@ pub enum FailureKind {
     Dead,
     /// The history of the run reached its longest length.
     HistoryFull,
+    /// Code and history of the run disagree, and its workflow says
+    /// `on_mismatch = fail`.
+    Mismatch,
     /// A call was awaited where no workflow runs.
     OutsideWorkflow,
     /// There is no run of that workflow and id.

@@ -135,4 +135,15 @@ pub struct WorkflowDefinition {
     pub named: Named,
     /// Makes its future.
     pub begin: WorkflowBegin,
+    /// What happens to a run whose history the code does not repeat.
+    pub on_mismatch: MismatchPolicy,
+}
+
+/// What happens to a run whose history the code does not repeat.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MismatchPolicy {
+    /// It is set aside until a build comes that can go on with it.
+    Block,
+    /// It ends with a failure.
+    Fail,
 }

@@ -19,8 +19,8 @@ pub use blocked::{Blocked, BlockedKind};
 pub(crate) use command::{Command, CommandKind, Commanded};
 pub(crate) use decision::{Args, CallKind, Decision, Decisions};
 pub use definition::{
-    AttemptFailure, Encoded, Limits, Named, StepDefinition, StepFuture, StepOutcome, StepRun,
-    WorkflowBegin, WorkflowDefinition, WorkflowFuture,
+    AttemptFailure, Encoded, Limits, MismatchPolicy, Named, StepDefinition, StepFuture,
+    StepOutcome, StepRun, WorkflowBegin, WorkflowDefinition, WorkflowFuture,
 };
 pub(crate) use event::{Event, EventKind};
 pub(crate) use file::HistoryFile;

@@ -1,6 +1,7 @@
 //! Why a run cannot go on: every reason to set it aside, and its report.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
+use std::panic::Location;
 
 use crate::clock::Timestamp;
 use crate::model::{Blocked, BlockedKind, CallId, Mismatch};
@@ -12,8 +13,8 @@ use crate::text::cut;
 pub(crate) enum Fault {
     Mismatch(Box<Mismatch>),
     Panicked(Panic),
-    ForeignAwait,
-    ForeignWake,
+    ForeignAwait(Places),
+    ForeignWake(Places),
     BusyLoop,
     /// A turn did not return.
     StuckTurn,
@@ -35,6 +36,20 @@ pub(crate) enum Fault {
     Gone,
 }
 
+/// Where `assume_durable` stands that is waited for.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Places(pub(super) Vec<&'static Location<'static>>);
+
+impl fmt::Display for Places {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, place) in self.0.iter().enumerate() {
+            let word = if n == 0 { ": `assume_durable` at" } else { " and" };
+            write!(f, "{word} {place}")?;
+        }
+        Ok(())
+    }
+}
+
 /// Longest report, in bytes.
 const MAX_REPORT: usize = 64 * 1024;
 
@@ -43,7 +58,7 @@ impl Fault {
         match self {
             Self::Mismatch(_) => BlockedKind::Mismatch,
             Self::Panicked(_) | Self::Gone => BlockedKind::Panicked,
-            Self::ForeignAwait | Self::ForeignWake => BlockedKind::ForeignAwait,
+            Self::ForeignAwait(_) | Self::ForeignWake(_) => BlockedKind::ForeignAwait,
             Self::BusyLoop | Self::StuckTurn => BlockedKind::BusyLoop,
             Self::Undecodable { .. } => BlockedKind::Undecodable,
             Self::Corrupt(_) | Self::UnknownCall(_) | Self::AnsweredTwice(_) => {
@@ -83,16 +98,16 @@ impl Fault {
                 text,
                 "its code {panic}\n  A panic is no outcome: mend the code and deploy it."
             ),
-            Self::ForeignAwait => write!(
+            Self::ForeignAwait(places) => write!(
                 text,
-                "it awaits something that nothing durable can wake\n  \
+                "it awaits something that nothing durable can wake{places}\n  \
                  Outside a step nothing may wait on timers, sockets, tasks or other threads: \
                  after a crash the wait would be lost.\n  \
                  Use `workflow::sleep`, and do I/O in a `#[step]`."
             ),
-            Self::ForeignWake => write!(
+            Self::ForeignWake(places) => write!(
                 text,
-                "something outside the workflow woke it\n  \
+                "something outside the workflow woke it{places}\n  \
                  A replay cannot repeat that. Await only steps and timers of the workflow; \
                  do I/O, and wait for tasks and threads, in a `#[step]`."
             ),

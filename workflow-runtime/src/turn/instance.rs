@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use tracing::Dispatch;
 
 use super::branches::Branches;
+use super::fault::Places;
 use super::scope::ROOT;
 use super::table::{CallSpec, RunInfo, Slot, SlotState, Table};
 use super::waker::Root;
@@ -113,6 +114,7 @@ impl Instance {
     fn quiesce(&mut self) -> Result<Option<Encoded>, Fault> {
         for _ in 0..MAX_SELF_WAKES {
             self.root.take_woken();
+            self.table()?.assumed.clear();
             if self.table()?.scopes.is_over(ROOT) {
                 return self.cancelled().map(Some);
             }
@@ -126,12 +128,19 @@ impl Instance {
                 Poll::Ready(ended) => return Ok(Some(self.as_cancelled(ended)?)),
                 Poll::Pending if table.scopes.is_over(ROOT) => {}
                 Poll::Pending if self.root.take_woken() => {}
-                Poll::Pending if self.root.was_foreign() => return Err(Fault::ForeignWake),
-                Poll::Pending if idle => return Err(Fault::ForeignAwait),
+                Poll::Pending if self.root.was_foreign() => {
+                    return Err(Fault::ForeignWake(self.assumed()));
+                }
+                Poll::Pending if idle => return Err(Fault::ForeignAwait(self.assumed())),
                 Poll::Pending => return Ok(None),
             }
         }
         Err(Fault::BusyLoop)
+    }
+
+    /// Where the code waits for what somebody vouched for.
+    fn assumed(&self) -> Places {
+        self.table.as_ref().map(|table| Places(table.assumed.clone())).unwrap_or_default()
     }
 
     /// The end of a run whose cancellation left nothing to go on.

@@ -16,6 +16,9 @@ use super::scope::{Scopes, Standing};
 use crate::clock::Timestamp;
 use crate::model::{CallId, CallKind, RetryPolicy, RunId, StepDefinition, StepOutcome};
 
+/// Most places that a report names.
+const MAX_PLACES: usize = 8;
+
 /// What workflow code may know about its run.
 #[derive(Clone, Debug)]
 pub(crate) struct RunInfo {
@@ -110,6 +113,9 @@ pub(crate) struct Table {
     pub(super) was_cancelled: bool,
     /// Branches that were spawned in this poll.
     pub(super) spawned: Vec<Spawned>,
+    /// Futures that somebody vouched for and that are not there yet, since the
+    /// poll began.
+    pub(super) assumed: Vec<&'static Location<'static>>,
     /// What is polled was polled before.
     pub(super) replaying: bool,
     /// Patches that are in force.
@@ -134,6 +140,7 @@ impl Table {
             scopes: Scopes::default(),
             was_cancelled: false,
             spawned: Vec::new(),
+            assumed: Vec::new(),
             replaying: false,
             patches: BTreeSet::new(),
             patched: Vec::new(),
@@ -148,6 +155,13 @@ impl Table {
 
     pub(crate) fn info(&self) -> &RunInfo {
         &self.info
+    }
+
+    /// A future that somebody vouched for is not there yet.
+    pub(crate) fn awaits_assumed(&mut self, at: &'static Location<'static>) {
+        if self.assumed.len() < MAX_PLACES {
+            self.assumed.push(at);
+        }
     }
 
     /// Whether a change is in force: it was before, or what runs now never ran.

@@ -8,7 +8,9 @@ use super::message::Ticket;
 use super::run::Run;
 use super::thread::WorkflowThread;
 use crate::error::{Error, ErrorKind};
-use crate::model::{CallId, Event, RunId, StoredRun, WorkflowDefinition, WorkflowFuture};
+use crate::model::{
+    CallId, Event, MismatchPolicy, RunId, StoredRun, WorkflowDefinition, WorkflowFuture,
+};
 use crate::store::{Damage, NewRun};
 use crate::turn::{Actor, Fault, Identity, RunInfo, Target, rehearse, second_opinion};
 
@@ -129,6 +131,10 @@ impl WorkflowThread {
                 .and_then(|future| rehearse(info, future, record, &stored.history));
             if let Some(fault) = second_opinion(mismatch, again) {
                 actor.blocked_for(&fault);
+            }
+            if definition.is_some_and(|one| one.on_mismatch == MismatchPolicy::Fail) {
+                let was_blocked = record.open.as_ref().is_some_and(|open| open.blocked.is_some());
+                actor.fail_for_mismatch(was_blocked);
             }
         }
         if !self.end_turn() {

@@ -2,10 +2,13 @@
 
 use std::future::{Future, IntoFuture};
 use std::ops::DerefMut;
+use std::panic::Location;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
+
+use crate::turn::with_table;
 
 /// A future that a workflow may await: every replay gets the same result from
 /// it, at the same place in the history.
@@ -120,6 +123,32 @@ impl<F: Future> DurableFuture for Block<F> {}
 ///
 /// An `async` block inside is checked like any other. Wrap the foreign future
 /// itself, as close as you can.
+#[track_caller]
 pub fn assume_durable<F: IntoFuture>(future: F) -> impl DurableFuture<Output = F::Output> {
-    Block::new(future.into_future())
+    Assumed { future: future.into_future(), at: Location::caller() }
 }
+
+pin_project! {
+    /// A future that somebody vouches for.
+    struct Assumed<F> {
+        #[pin]
+        future: F,
+        at: &'static Location<'static>,
+    }
+}
+
+impl<F: Future> Future for Assumed<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let polled = this.future.poll(cx);
+        if polled.is_pending() {
+            // If nothing durable wakes the run, this is where to look.
+            with_table(|table| table.awaits_assumed(this.at));
+        }
+        polled
+    }
+}
+
+impl<F: Future> DurableFuture for Assumed<F> {}

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Actor, Identity, Row};
 use crate::clock::Timestamp;
-use crate::model::{Event, EventKind, Mismatch, Start, StoredRun, WorkflowFuture};
+use crate::error::{Failure, FailureKind};
+use crate::model::{End, Ended, Event, EventKind, Mismatch, Start, StoredRun, WorkflowFuture};
 use crate::turn::Fault;
 use crate::turn::replay::replay;
 use crate::turn::table::RunInfo;
@@ -94,6 +95,16 @@ impl Actor {
     /// The report of code and history that disagree, if it is blocked for that.
     pub(crate) fn mismatch(&self) -> Option<&Mismatch> {
         self.mismatch.as_deref()
+    }
+
+    /// Ends it for that, instead of setting it aside.
+    pub(crate) fn fail_for_mismatch(&mut self, was_blocked: bool) {
+        let Some(mismatch) = self.mismatch.take() else { return };
+        let failure = Failure::of_kind(FailureKind::Mismatch, mismatch.to_string());
+        let output = serde_json::json!({ "failure": failure }).to_string().into();
+        self.next.end = Some(End { how: Ended::Failed, output, at: self.last });
+        (self.next.block, self.next.unblock) = (None, was_blocked);
+        self.blocked = false;
     }
 
     /// Another replay says more about why it is blocked.

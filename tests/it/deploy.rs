@@ -246,11 +246,11 @@ async fn two_versions_of_a_workflow_stand_side_by_side() {
 }
 
 /// The order of a hash table decides, and this build is no other one.
-#[workflow(allow(WF008, reason = "what is found"))]
+#[workflow]
 #[expect(clippy::disallowed_types, reason = "its order is what is found")]
 async fn in_hash_order() -> Result<()> {
-    let all: std::collections::HashSet<u32> = (0..40).collect();
-    for one in all {
+    let all: std::collections::HashSet<u32> = (0..1_000).collect();
+    if let Some(one) = all.into_iter().next() {
         prepare(one.to_string()).await?;
     }
     workflow::sleep(Duration::from_secs(3_600)).await;
@@ -263,7 +263,7 @@ async fn code_that_is_not_deterministic_is_proven_to_be() {
     let (place, world) = (Place::new(), Arc::<World>::default());
     let first = life(&place, &world, 1).await;
     let run = first.start(in_hash_order().id("h")).await.unwrap();
-    while run.history().await.unwrap().events().len() < 40 {
+    while run.history().await.unwrap().events().is_empty() {
         tokio::task::yield_now().await;
     }
     first.shutdown().await.unwrap();

@@ -29,7 +29,7 @@ create table runs (
 create table history (
     run integer not null,
     seq integer not null,
-    kind text not null,                   -- begun, step, timer
+    kind text not null,                   -- begun, step, timer, cancelled, refused
     call integer,
     name text not null,
     payload text,

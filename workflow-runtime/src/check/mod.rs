@@ -92,7 +92,7 @@ fn verdict(registry: &Registry, stored: &StoredRun, limits: Limits) -> Verdict {
     match replay() {
         Ok(next) if next.is_empty() => Verdict::Replays,
         Ok(next) => Verdict::WouldStart(next),
-        Err(Fault::Mismatch(first)) => match second_opinion(&first, replay()) {
+        Err(Fault::Mismatch(first)) => match second_opinion(&first, replay) {
             Some(Fault::Mismatch(proven)) => Verdict::Mismatch(proven),
             _ => Verdict::Mismatch(first),
         },

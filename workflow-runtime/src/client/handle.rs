@@ -122,7 +122,6 @@ impl<T, E> Handle<T, E> {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn export(&self) -> Export {
         Export { client: Arc::clone(&self.client), id: self.id.clone(), fields: Vec::new() }
     }

@@ -18,6 +18,8 @@ pub(crate) enum EventKind {
     Timer,
     /// Somebody cancelled the run: `payload` says who and why.
     Cancelled,
+    /// The code did not repeat what stands before it, and the run ended for that.
+    Refused,
 }
 
 impl EventKind {
@@ -27,12 +29,13 @@ impl EventKind {
             Self::Step => "step",
             Self::Timer => "timer",
             Self::Cancelled => "cancelled",
+            Self::Refused => "refused",
         }
     }
 
     #[cfg(any(feature = "postgres", feature = "sqlite", feature = "testing"))]
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        let all = [Self::Begun, Self::Step, Self::Timer, Self::Cancelled];
+        let all = [Self::Begun, Self::Step, Self::Timer, Self::Cancelled, Self::Refused];
         all.into_iter().find(|kind| kind.as_str() == text)
     }
 }

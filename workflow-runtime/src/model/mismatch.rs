@@ -184,7 +184,8 @@ impl fmt::Display for Mismatch {
         f.write_str("\n  what to do: ")?;
         match self.fix() {
             Some(fix) => {
-                write!(f, "let the runs that were there first go on as they did:\n      {fix}")?
+                f.write_str("let the runs that were there first go on as they did:\n      ")?;
+                f.write_str(&fix)?;
             }
             None => f.write_str("bring the old order of calls back,")?,
         }

@@ -428,7 +428,9 @@ impl Builder {
     }
 
     async fn open(&self, for_what: Use, pulse: &Arc<Pulse>) -> Result<Arc<dyn Store>, Error> {
-        let (owner, read_only) = (for_what == Use::Run, for_what == Use::Look);
+        let owner = for_what == Use::Run;
+        #[cfg(any(feature = "postgres", feature = "sqlite"))]
+        let read_only = for_what == Use::Look;
         let store: Arc<dyn Store> = match Location::parse(&self.url)? {
             Location::Memory if owner => Arc::new(MemoryStore::default()),
             Location::Memory => {

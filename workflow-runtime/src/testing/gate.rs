@@ -101,6 +101,7 @@ fn contents(item: &Item) -> String {
         EventKind::Step => format!("result of {}", event.name),
         EventKind::Timer => format!("timer {}", event.name),
         EventKind::Cancelled => "cancellation".to_owned(),
+        EventKind::Refused => "refused".to_owned(),
         EventKind::Begun => "a turn that was put off".to_owned(),
     }));
     parts.extend(item.attempts.iter().map(|record| format!("attempts of {}", record.call)));

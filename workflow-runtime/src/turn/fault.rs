@@ -78,10 +78,15 @@ impl Fault {
             "\n  Its history is as it was. It goes on when a build that can continue it starts.",
         );
         let blocked = Blocked::new(self.kind(), text, build, at);
-        match self {
-            Self::Mismatch(mismatch) => blocked.with(Mismatch::clone(mismatch)),
-            _ => blocked,
+        match self.mismatch() {
+            Some(mismatch) => blocked.with(mismatch.clone()),
+            None => blocked,
         }
+    }
+
+    /// Both sides, if code and history disagree.
+    pub(super) fn mismatch(&self) -> Option<&Mismatch> {
+        if let Self::Mismatch(mismatch) = self { Some(mismatch) } else { None }
     }
 
     /// What is wrong, without a run.

@@ -121,6 +121,7 @@ impl<'a> Replay<'a> {
         let corrupt = |error| Fault::Corrupt(format!("event {seq}: {error}"));
         let recorded = event.decisions().map_err(corrupt)?;
         match (event.kind, recorded) {
+            (EventKind::Refused, _) => Ok(()),
             (EventKind::Begun, Some(recorded)) => {
                 let Some(oldest) = self.undelivered.pop_front() else {
                     return Err(corrupt("it begins nothing".to_owned()));
@@ -237,26 +238,26 @@ pub(crate) fn rehearse(
     Ok(waiting.filter(|spec| spec.kind() == CallKind::Step).map(show_spec).collect())
 }
 
-/// What another replay by the same code says of a mismatch: where it differs
-/// from the first one, the history has no part in it.
+/// How often is tried to prove that code is not deterministic: two draws may be
+/// the same by chance.
+const OPINIONS: usize = 3;
+
+/// What other replays by the same code say of a mismatch: where one differs from
+/// the first, the history has no part in it.
 pub(crate) fn second_opinion(
     first: &Mismatch,
-    second: Result<Vec<CallText>, Fault>,
+    again: impl Fn() -> Result<Vec<CallText>, Fault>,
 ) -> Option<Fault> {
-    let told = match second {
-        Err(Fault::Mismatch(second))
-            if second.calls == first.calls && second.cause == first.cause =>
-        {
-            return None;
-        }
+    let told = (0..OPINIONS).find_map(|_| match again() {
         Err(Fault::Mismatch(second)) => {
+            let same = second.calls == first.calls && second.cause == first.cause;
             let other = second.calls.iter().find(|call| !call.same);
             let actual = other.and_then(|call| call.actual.as_ref().map(ToString::to_string));
-            actual.unwrap_or_else(|| second.cause.to_string())
+            (!same).then(|| actual.unwrap_or_else(|| second.cause.to_string()))
         }
-        Err(fault) => fault.explain(),
-        Ok(_) => "it agrees with the history".to_owned(),
-    };
+        Err(fault) => Some(fault.explain()),
+        Ok(_) => Some("it agrees with the history".to_owned()),
+    })?;
     let cause = MismatchCause::NotDeterministic(told);
     Some(Fault::Mismatch(Box::new(Mismatch { cause, ..first.clone() })))
 }
@@ -272,7 +273,7 @@ fn deliver(to: &mut Instance, event: &Event, now: Timestamp) -> Result<Turn, Fau
     let expected = match event.kind {
         EventKind::Step => CallKind::Step,
         EventKind::Timer => CallKind::Timer,
-        EventKind::Begun | EventKind::Cancelled => {
+        EventKind::Begun | EventKind::Cancelled | EventKind::Refused => {
             return Err(Fault::Corrupt(format!("event {seq} answers no call")));
         }
     };

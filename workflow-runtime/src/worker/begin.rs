@@ -126,9 +126,10 @@ impl WorkflowThread {
         let begun = self.begin(definition, &record.args);
         let mut actor = Actor::recover(info.clone(), identity, stored, begun, self.now);
         if let Some(mismatch) = actor.mismatch() {
-            let again = self
-                .begin(definition, &record.args)
-                .and_then(|future| rehearse(info, future, record, &stored.history));
+            let again = || {
+                self.begin(definition, &record.args)
+                    .and_then(|future| rehearse(info.clone(), future, record, &stored.history))
+            };
             if let Some(fault) = second_opinion(mismatch, again) {
                 actor.blocked_for(&fault);
             }

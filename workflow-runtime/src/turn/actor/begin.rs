@@ -102,7 +102,11 @@ impl Actor {
         let Some(mismatch) = self.mismatch.take() else { return };
         let failure = Failure::of_kind(FailureKind::Mismatch, mismatch.to_string());
         let output = serde_json::json!({ "failure": failure }).to_string().into();
-        self.next.end = Some(End { how: Ended::Failed, output, at: self.last });
+        let at = self.last;
+        // What ends a run goes in with a row.
+        let (call, payload, decided) = (None, None, Some("[]".into()));
+        self.push(Row { kind: EventKind::Refused, call, name: "".into(), payload, decided, at });
+        self.next.end = Some(End { how: Ended::Failed, output, at });
         (self.next.block, self.next.unblock) = (None, was_blocked);
         self.blocked = false;
     }

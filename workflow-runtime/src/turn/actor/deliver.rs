@@ -185,10 +185,7 @@ impl Actor {
 
     pub(super) fn block(&mut self, fault: &Fault, at: Timestamp) {
         let Identity { build, workflow, .. } = &*self.identity;
-        self.mismatch = match fault {
-            Fault::Mismatch(mismatch) => Some(mismatch.clone()),
-            _ => None,
-        };
+        self.mismatch = fault.mismatch().cloned().map(Box::new);
         let report = fault.report(workflow, &self.id, build, at);
         tracing::error!(workflow = %workflow, id = %self.id, "{report}");
         let build = Arc::clone(build);

@@ -199,6 +199,7 @@ impl Actor {
             && next.settled.is_empty()
             && next.park.is_none()
             && next.block.is_none()
+            && next.end.is_none()
             && !next.unblock
             && !next.progress
     }

@@ -66,7 +66,7 @@ const SCHEMA: &str = "workflow";
 const LEASE: Duration = Duration::from_secs(15);
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 const MAX_STEPS: usize = 10_000;
-const TURN_LIMIT: Duration = Duration::from_secs(10);
+const TURN_LIMIT: Duration = Duration::from_secs(2);
 /// 30 days.
 const KEEP_COMPLETED: Duration = Duration::from_secs(30 * 86_400);
 
@@ -195,9 +195,10 @@ impl Builder {
         self
     }
 
-    /// How long a workflow may compute between two awaits. One that takes
-    /// longer is [blocked](crate::Status::Blocked); its thread is replaced, and
-    /// all other runs go on. Default: 10 seconds.
+    /// How long a workflow may sleep, or compute, between two awaits. One that
+    /// takes longer is [blocked](crate::Status::Blocked); its thread is replaced,
+    /// and all other runs go on. On Linux a thread that merely gets no processor
+    /// does neither; elsewhere all time counts. Default: 2 seconds.
     pub fn turn_limit(mut self, time: Duration) -> Self {
         self.settings.turn_limit = time;
         self

@@ -161,7 +161,8 @@ impl<'a> Replay<'a> {
             self.build.clone_from(&recorded.build);
         }
         let disagree = |mut mismatch: Box<Mismatch>| {
-            mismatch.recorded_by = self.build.as_deref().map(str::to_owned);
+            let named = self.build.as_deref().filter(|build| !build.is_empty());
+            mismatch.recorded_by = named.map(str::to_owned);
             Fault::Mismatch(mismatch)
         };
         if self.returned.is_some() {

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::launch::Launch;
 use super::message::{Message, Ticket};
+use super::pace::{Sample, ThreadStat};
 use super::underway::Underway;
 use crate::error::Error;
 use crate::model::{CallId, RunId, StepRun};
@@ -29,6 +30,8 @@ pub(super) struct Lane {
     /// Items of its runs that the committer has not answered.
     unanswered: AtomicUsize,
     pub(super) underway: Underway,
+    /// Where the system tells of its thread.
+    stat: Mutex<Option<ThreadStat>>,
 }
 
 #[derive(Default)]
@@ -78,6 +81,16 @@ impl Lane {
 
     pub(super) fn state(&self) -> MutexGuard<'_, LaneState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread that asks is the lane's from now on.
+    pub(super) fn is_of_this_thread(&self) {
+        *self.stat.lock().unwrap_or_else(PoisonError::into_inner) = ThreadStat::of_this_thread();
+    }
+
+    /// What its thread does at this moment.
+    pub(super) fn sample(&self) -> Option<Sample> {
+        self.stat.lock().unwrap_or_else(PoisonError::into_inner).as_ref()?.sample()
     }
 
     /// A turn of its thread begins.

@@ -9,6 +9,7 @@ mod lane;
 mod launch;
 mod lease;
 mod message;
+mod pace;
 mod retention;
 mod run;
 mod slots;

@@ -126,6 +126,7 @@ impl WorkflowThread {
     /// Runs until the inbox is closed.
     pub(super) fn run(mut self) {
         let inbox = Arc::clone(&self.shared.threads[self.index]);
+        self.lane().is_of_this_thread();
         let mut messages = Vec::new();
         loop {
             let patience = self

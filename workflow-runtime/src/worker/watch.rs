@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::lane::Lane;
 use super::launch::Launcher;
 use super::message::Message;
+use super::pace::Watched;
 use super::thread::WorkflowThread;
 use super::{Shared, spawn};
-use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::RunId;
 use crate::store::Loaded;
@@ -23,24 +24,28 @@ const CHUNK: usize = 256;
 /// A turn as it was seen first.
 struct Seen {
     beat: u64,
-    since: Timestamp,
+    turn: Watched,
 }
 
 pub(super) async fn watch(shared: Arc<Shared>, tokio: tokio::runtime::Handle) {
     let clock = Arc::clone(&shared.parts.clock);
-    let mut seen: Vec<Seen> =
-        shared.lanes.iter().map(|_| Seen { beat: 0, since: clock.now() }).collect();
+    let see =
+        |lane: &Lane| Seen { beat: lane.beat().0, turn: Watched::new(clock.now(), lane.sample()) };
+    let mut seen: Vec<Seen> = shared.lanes.iter().map(|lane| see(lane)).collect();
     while !shared.stop.load(Ordering::Acquire) {
         for (index, seen) in seen.iter_mut().enumerate() {
-            let (beat, run) = shared.lanes[index].beat();
-            let now = clock.now();
-            if beat != seen.beat || run.is_none() {
-                *seen = Seen { beat, since: now };
-            } else if let Some(run) = run
-                && now.since(seen.since) >= shared.parts.settings.turn_limit
-            {
+            let lane = &shared.lanes[index];
+            let (beat, run) = lane.beat();
+            let Some(run) = run.filter(|_| beat == seen.beat) else {
+                // Nobody asks the system about a thread that is in no turn.
+                let sample = run.and_then(|_| lane.sample());
+                *seen = Seen { beat, turn: Watched::new(clock.now(), sample) };
+                continue;
+            };
+            let limit = shared.parts.settings.turn_limit;
+            if seen.turn.is_stuck(clock.now(), lane.sample(), limit) {
                 replace(&shared, index, (beat, run), &tokio).await;
-                *seen = Seen { beat: shared.lanes[index].beat().0, since: clock.now() };
+                *seen = see(lane);
             }
         }
         shared.pause(LOOK).await;

@@ -412,7 +412,10 @@ async fn lost_commits_and_lost_answers_delay_workflows_and_nothing_else() {
     for (n, run) in (0..).zip(runs) {
         let run = run.unwrap();
         assert_eq!(run.result().await.unwrap(), 3 * n + 3);
-        assert_eq!(run.history().await.unwrap().events().len(), 3);
+        let history = run.history().await.unwrap();
+        // A start that finds all slots taken for a claim begins with a row of its own.
+        let results = history.events().iter().filter(|event| event.kind() != "begun");
+        assert_eq!(results.count(), 3, "{history}");
     }
     assert_eq!(BODIES.load(Ordering::SeqCst) - before, 120, "a body ran twice");
     worker.shut_down(Duration::from_secs(5)).await;

@@ -104,7 +104,7 @@ pub fn id() -> String {
 /// # #[step] async fn charge(cents: u64) -> Result<()> { Ok(()) }
 /// # #[step] async fn audit(cents: u64) -> Result<()> { Ok(()) }
 /// #[workflow]
-/// async fn pay(cents: u64) -> Result<()> {
+/// async fn pay_audited(cents: u64) -> Result<()> {
 ///     // Inserted while runs were in flight.
 ///     if workflow::patched("audit") {
 ///         audit(cents).await?;

@@ -86,7 +86,7 @@ fn examine(registry: &Registry, loaded: Result<StoredRun, Damage>, limits: Limit
 fn verdict(registry: &Registry, stored: &StoredRun, limits: Limits) -> Verdict {
     let StoredRun { record, history, .. } = stored;
     let replay = || {
-        let info = info(record, limits);
+        let info = RunInfo::of(record, limits);
         begin(registry, record, limits).and_then(|future| rehearse(info, future, record, history))
     };
     match replay() {
@@ -106,15 +106,4 @@ fn begin(registry: &Registry, record: &RunRecord, limits: Limits) -> Result<Work
     let begun = crate::panics::catch(|| (definition.begin)(&record.args, limits));
     let begun = begun.map_err(Fault::Panicked)?;
     begun.map_err(|error| Fault::Undecodable { what: "its arguments".to_owned(), error })
-}
-
-fn info(record: &RunRecord, limits: Limits) -> RunInfo {
-    RunInfo {
-        run: record.run,
-        id: Arc::clone(&record.id),
-        seed: record.seed,
-        meta: record.meta.clone(),
-        payload_limit: limits.payload,
-        history_limit: u32::MAX,
-    }
 }

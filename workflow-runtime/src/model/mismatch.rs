@@ -106,13 +106,13 @@ impl Mismatch {
     /// The change that lets runs of both kinds go on, as code.
     #[must_use]
     pub fn fix(&self) -> Option<String> {
-        let patch = |name: &str, not: &str| {
-            format!("if {not}workflow::patched(\"{name}\") {{ {name}(..).await?; }}")
-        };
         match &self.cause {
-            MismatchCause::Inserted(name) => Some(patch(name, "")),
-            MismatchCause::Removed(name) => Some(patch(&format!("without-{name}"), "!"))
-                .map(|text| text.replace(&format!("{{ without-{name}("), &format!("{{ {name}("))),
+            MismatchCause::Inserted(name) => {
+                Some(format!("if workflow::patched(\"{name}\") {{ {name}(..).await?; }}"))
+            }
+            MismatchCause::Removed(name) => {
+                Some(format!("if !workflow::patched(\"without-{name}\") {{ {name}(..).await?; }}"))
+            }
             MismatchCause::Replaced { was, is } => Some(format!(
                 "if workflow::patched(\"{is}\") {{ {is}(..).await?; }} else {{ {was}(..).await?; }}"
             )),

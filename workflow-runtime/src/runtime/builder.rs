@@ -9,7 +9,6 @@ use super::life::{Life, Making};
 use super::location::Location;
 use crate::call::{Definer, Workflow};
 use crate::chance;
-use crate::check::{self, CheckReport, Scope};
 use crate::client::{Client, Inner, Submitter};
 use crate::clock::{Clock, StoreClock, SystemClock};
 use crate::codec::Codec;
@@ -28,7 +27,7 @@ pub struct Builder {
     url: String,
     state: State,
     workflows: Vec<&'static WorkflowDefinition>,
-    settings: Settings,
+    pub(super) settings: Settings,
     grace: Duration,
     durability: Durability,
     schema: String,
@@ -396,39 +395,11 @@ impl Builder {
         Ok(Client { inner: Arc::new(inner) })
     }
 
-    /// Replays the open runs of the database with the workflows of this program,
-    /// and says with which of them it could not go on. Starts nothing and writes
-    /// nothing: the database may be in use, and its schema is left as it is. For
-    /// a test of its own, or [a small program](crate::check_command), before a
-    /// deploy.
-    ///
-    /// ```no_run
-    /// # use workflow_runtime::Runtime;
-    /// # async fn example() -> Result<(), workflow_runtime::Error> {
-    /// let report = Runtime::builder("postgres://reader@db/shop").check().await?;
-    /// assert!(report.is_good(), "{report}");
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Configuration`]: a URL of no known store, a database that is
-    /// not there, or one whose schema is older or newer than this build's.
-    /// [`ErrorKind::Unavailable`]: the store did not answer.
-    pub async fn check(self) -> Result<CheckReport, Error> {
-        self.check_some(Scope::default()).await
-    }
-
-    pub(crate) async fn check_some(self, scope: Scope) -> Result<CheckReport, Error> {
-        let store = self.open(Use::Look, &Arc::default()).await?;
-        let (limits, build) = (self.settings.limits, Arc::clone(&self.settings.build));
-        let report = check::check(Arc::clone(&store), limits, &build, scope).await;
-        store.close().await;
-        report
-    }
-
-    async fn open(&self, for_what: Use, pulse: &Arc<Pulse>) -> Result<Arc<dyn Store>, Error> {
+    pub(super) async fn open(
+        &self,
+        for_what: Use,
+        pulse: &Arc<Pulse>,
+    ) -> Result<Arc<dyn Store>, Error> {
         let owner = for_what == Use::Run;
         #[cfg(any(feature = "postgres", feature = "sqlite"))]
         let read_only = for_what == Use::Look;
@@ -481,7 +452,7 @@ impl Builder {
 
 /// What a store is opened for.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Use {
+pub(super) enum Use {
     /// To run workflows.
     Run,
     /// To start, read and direct them.

@@ -1,11 +1,47 @@
-//! The check as a program.
+//! The check of a database: of a builder, and as a program.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use super::Runtime;
-use crate::check::{CheckReport, Scope};
+use super::builder::Use;
+use super::{Builder, Runtime};
+use crate::check::{self, CheckReport, Scope};
 use crate::error::Error;
+
+impl Builder {
+    /// Replays the open runs of the database with the workflows of this program,
+    /// and says with which of them it could not go on. Starts nothing and writes
+    /// nothing: the database may be in use, and its schema is left as it is. For
+    /// a test of its own, or [a small program](crate::check_command), before a
+    /// deploy.
+    ///
+    /// ```no_run
+    /// # use workflow_runtime::Runtime;
+    /// # async fn example() -> Result<(), workflow_runtime::Error> {
+    /// let report = Runtime::builder("postgres://reader@db/shop").check().await?;
+    /// assert!(report.is_good(), "{report}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Configuration`](crate::ErrorKind::Configuration): a URL of no known store, a database that is
+    /// not there, or one whose schema is older or newer than this build's.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable): the store did not answer.
+    pub async fn check(self) -> Result<CheckReport, Error> {
+        self.check_some(Scope::default()).await
+    }
+
+    async fn check_some(self, scope: Scope) -> Result<CheckReport, Error> {
+        let store = self.open(Use::Look, &Arc::default()).await?;
+        let (limits, build) = (self.settings.limits, Arc::clone(&self.settings.build));
+        let report = check::check(Arc::clone(&store), limits, &build, scope).await;
+        store.close().await;
+        report
+    }
+}
 
 const USAGE: &str = "\
 usage: <program> <url> [--workflow <name>].. [--limit <runs>] [--schema <name>]

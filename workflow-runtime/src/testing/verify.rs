@@ -1,7 +1,5 @@
 //! What is checked after every run of a test, without a word of the test.
 
-use std::sync::Arc;
-
 use super::world::World;
 use crate::model::{Blocked, Event, Limits, RunRecord, StoredRun};
 use crate::registry::Registry;
@@ -25,14 +23,7 @@ pub(super) fn replay(
     let begun = crate::panics::catch(|| (definition.begin)(&record.args, limits));
     let future = begun.map_err(|panic| panic.to_string())?;
     let future = future.map_err(|error| format!("its arguments cannot be read: {error}"))?;
-    let info = RunInfo {
-        run: record.run,
-        id: Arc::clone(&record.id),
-        seed: record.seed,
-        meta: record.meta.clone(),
-        payload_limit: limits.payload,
-        history_limit: u32::MAX,
-    };
+    let info = RunInfo::of(record, limits);
     verify(info, future, record, history).map_err(|fault| fault.explain())
 }
 

@@ -14,7 +14,9 @@ use super::Fault;
 use super::branches::{BranchFuture, Spawned};
 use super::scope::{Scopes, Standing};
 use crate::clock::Timestamp;
-use crate::model::{CallId, CallKind, RetryPolicy, RunId, StepDefinition, StepOutcome};
+use crate::model::{
+    CallId, CallKind, Limits, RetryPolicy, RunId, RunRecord, StepDefinition, StepOutcome,
+};
 
 /// Most places that a report names.
 const MAX_PLACES: usize = 8;
@@ -32,6 +34,20 @@ pub(crate) struct RunInfo {
     pub(crate) payload_limit: usize,
     /// Most events of its history.
     pub(crate) history_limit: u32,
+}
+
+impl RunInfo {
+    /// Of a stored run that is replayed and goes no further.
+    pub(crate) fn of(record: &RunRecord, limits: Limits) -> Self {
+        Self {
+            run: record.run,
+            id: Arc::clone(&record.id),
+            seed: record.seed,
+            meta: record.meta.clone(),
+            payload_limit: limits.payload,
+            history_limit: u32::MAX,
+        }
+    }
 }
 
 /// A call as the workflow made it.

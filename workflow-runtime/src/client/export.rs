@@ -27,7 +27,9 @@ impl Export {
     /// becomes `"redacted"`, a number 0, `true` `false`; a list keeps its length.
     ///
     /// Fingerprints of arguments are left out then, and a replay compares names
-    /// and order only. A value that steers the workflow is better left in.
+    /// and order only. A value that steers the workflow is better left in. What has
+    /// no field stays: an argument or a result that is a plain text is written as
+    /// it is.
     pub fn redact(mut self, field: impl Into<String>) -> Self {
         self.fields.push(field.into());
         self

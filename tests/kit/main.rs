@@ -7,5 +7,6 @@ mod golden;
 mod mocks;
 mod orders;
 mod repeat;
+mod restart;
 mod time;
 mod verdicts;

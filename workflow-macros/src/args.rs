@@ -20,7 +20,7 @@ pub(crate) struct Args {
     pub(crate) at_most_once: Option<Ident>,
     /// `version = 2`
     pub(crate) version: Option<u32>,
-    /// `on_mismatch = fail`
+    /// `on_mismatch = fail`, `restart`
     pub(crate) on_mismatch: Option<OnMismatch>,
     /// `allow(WF008)`
     pub(crate) allowed: Vec<Code>,
@@ -32,6 +32,7 @@ pub(crate) struct Args {
 pub(crate) enum OnMismatch {
     Block,
     Fail,
+    Restart,
 }
 
 /// The arguments of `retry(..)`.
@@ -157,9 +158,10 @@ impl Args {
                 let policy = match word.to_string().as_str() {
                     "block" => OnMismatch::Block,
                     "fail" => OnMismatch::Fail,
+                    "restart" => OnMismatch::Restart,
                     _ => {
-                        let message = "write `on_mismatch = block`, which is the default, or \
-                                       `on_mismatch = fail`";
+                        let message = "write `on_mismatch = block`, which is the default, \
+                                       `on_mismatch = fail` or `on_mismatch = restart`";
                         return Err(Error::new(word.span(), message));
                     }
                 };

@@ -361,6 +361,7 @@ fn workflow(model: &Model, names: &Names) -> TokenStream {
     let policy = match model.args.on_mismatch {
         None | Some(OnMismatch::Block) => quote!(Block),
         Some(OnMismatch::Fail) => quote!(Fail),
+        Some(OnMismatch::Restart) => quote!(Restart),
     };
     quote! {
         #[diagnostic::do_not_recommend]

@@ -5,9 +5,22 @@
 -- For the planner: `(.. in (..)) is true` is a hash, where `in` alone would be a loop in a loop; a
 -- scalar subquery goes through an index, where `exists` beside an `or` would read a whole table; and
 -- `(owner = $1) is true` keeps it from all rows of an owner.
-with f as materialized (
+with
+--{successors
+n as (
+    -- Numbers for the next generations, taken before any other lock.
+    insert into counters (name, next) values ('runs', 1 + cardinality($63::int8[]))
+    on conflict (name) do update set next = counters.next + cardinality($63::int8[])
+    returning next - cardinality($63::int8[]) as first
+),
+--}
+f as materialized (
     -- A writer that was declared dead writes nothing: whoever takes over waits for this lock.
-    select 1 from lanes where writer = $1 and lane = $2 and not fenced for no key update
+    select 1 from lanes
+    --{successors
+    , n
+    --}
+    where writer = $1 and lane = $2 and not fenced for no key update of lanes
 ),
 s as (
     insert into runs
@@ -86,10 +99,10 @@ h as (
 , b as (
     insert into failures (run)
     select z.run from unnest($15::int8[], $18::int2[]) as z (run, how)
-    where z.how > 1 and (z.run in (select run from g)) is true
+    where z.how in (2, 3, 4) and (z.run in (select run from g)) is true
     union all
     select z.run from unnest($3::int8[], $11::int2[]) as z (run, status)
-    where z.status > 1 and (z.run in (select id from s)) is true
+    where z.status in (2, 3, 4) and (z.run in (select id from s)) is true
     on conflict do nothing
 )
 --}
@@ -150,6 +163,24 @@ moved as (
     from unnest($57::int8[], $58::int8[], $59::bool[], $60::bool[], $61::bool[], $62::int8[])
         as z (run, due, leaves, parks, clears, obeys)
     where active.run = z.run and (z.run in (select run from k)) is true
+)
+--}
+--{successors
+, x as (
+    -- The next generation of each run that ended for that, queued.
+    insert into runs
+        (id, workflow, workflow_id, generation, parent, args, seed, meta, writer, created, status)
+    select n.first + z.place - 1, z.workflow, z.id, coalesce(p.generation, 1) + 1, p.parent, z.args, z.seed,
+           z.meta, $1, z.created, 0
+    from n, unnest(
+        $63::int8[], $64::text[], $65::text[], $66::text[], $67::int8[], $68::text[], $69::int8[]
+    ) with ordinality as z (run, workflow, id, args, seed, meta, created, place)
+    left join runs as p on p.id = z.run
+    where (z.run in (select run from g)) is true or (z.run in (select id from s)) is true
+    returning id, created
+),
+y as (
+    insert into active (run, owner, due) select id, null, created from x
 )
 --}
 --{careful

@@ -1,6 +1,12 @@
 -- Ended runs go, and their ids are free; all that belongs to them goes in the same moment.
+-- With the last generation of a run go those before it.
 with ended as materialized (
-    select id from runs where id = any ($1) and status <> 0 order by id for update
+    select id from runs
+    where status <> 0 and (id = any ($1) or id in (
+        select before.id from runs as last join runs as before on before.workflow_id = last.workflow_id
+        where last.id = any ($1) and last.status not in (0, 5) and before.generation < last.generation
+    ))
+    order by id for update
 ),
 gone as (
     delete from runs using ended where runs.id = ended.id returning runs.id

@@ -1,2 +1,2 @@
--- The run that has a workflow id, and who started it.
-select id, writer from runs where workflow_id = $1 order by generation desc limit 1
+-- The run that was started under a workflow id, and who started it.
+select id, writer from runs where workflow_id = $1 order by generation limit 1

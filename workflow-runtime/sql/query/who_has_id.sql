@@ -1,1 +1,2 @@
-select id from runs where workflow_id = ?1 order by generation desc limit 1
+-- The run that was started under a workflow id; what it was restarted as comes after it.
+select id from runs where workflow_id = ?1 order by generation limit 1

@@ -208,14 +208,17 @@ pub fn begin_workflow<D: Workflow>(args: &str, limits: Limits) -> Result<Workflo
             (D::returns().decode)(&text).map(|_| text)
         });
         match stored {
-            Ok(text) => Encoded { text: text.into(), how },
+            Ok(text) => Encoded::new(text, how),
             Err(error) => {
-                let message = format!("the result of `{}` cannot be stored: {error}", D::NAME);
-                let failure = Failure::of_kind(FailureKind::Unstorable, message);
-                let text = encode_tagged("failure", &failure, MIN_FAILURE);
-                let text = text.unwrap_or_else(|_| UNKNOWN_FAILURE.to_owned());
-                Encoded { text: text.into(), how: Ended::Failed }
+                unstorable(&format!("the result of `{}` cannot be stored: {error}", D::NAME))
             }
         }
     }))
+}
+
+/// The end of a workflow that could not store what it ends with.
+pub(crate) fn unstorable(message: &str) -> Encoded {
+    let failure = Failure::of_kind(FailureKind::Unstorable, message);
+    let text = encode_tagged("failure", &failure, MIN_FAILURE);
+    Encoded::new(text.unwrap_or_else(|_| UNKNOWN_FAILURE.to_owned()), Ended::Failed)
 }

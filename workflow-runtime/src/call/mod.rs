@@ -20,6 +20,7 @@ pub use args::{Arg, ArgsCodec, arg};
 #[cfg(feature = "testing")]
 pub(crate) use definition::mock_step;
 pub use definition::{Definer, Definition, Step, StepBody, Workflow, WorkflowBody};
+pub(crate) use definition::unstorable;
 pub use definition::{begin_workflow, fail_step, run_step};
 pub use direct::Direct;
 pub use outcome::{Failing, Outcome, Storable, StorableError};
@@ -277,6 +278,18 @@ impl<D: Step> Future for Call<D> {
 }
 
 impl<D: Step> DurableFuture for Call<D> {}
+
+/// The arguments of a run as they are stored.
+///
+/// # Errors
+///
+/// They are too large, or would not read back: it would never run.
+pub(crate) fn encode_start<W: Workflow>(args: &W::Args, limit: usize) -> Result<Arc<str>, String> {
+    let text = W::args().encode(args)?;
+    within(text.len(), limit).map_err(|error| format!("the arguments: {error}"))?;
+    W::args().decode(&text)?;
+    Ok(text.into())
+}
 
 /// What is wrong with an argument, by its name.
 pub(crate) fn bad_argument(name: &str, error: &Unstorable) -> String {

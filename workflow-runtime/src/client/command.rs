@@ -65,24 +65,31 @@ impl Commanding {
 
     async fn give(self) -> Result<CommandOutcome, Error> {
         let Self { client, id, named, kind, by, reason } = self;
-        let record = client.store.find(&id).await?;
-        let is_meant = |workflow: &str| named.is_none_or(|named| named.is_called(workflow));
+        let is_meant = |workflow: &str| named.is_none_or(|named| named.is_any_version_of(workflow));
         let not_found = || Error::new(ErrorKind::NotFound, format!("there is no run `{id}`"));
-        let record = record.filter(|record| is_meant(&record.workflow)).ok_or_else(not_found)?;
-        let command = Command { number: 0, kind, by, reason, at: client.clock.now() };
-        let outcome = match client.store.command(record.run, command.clone()).await? {
-            Commanded::Accepted => CommandOutcome::Accepted,
-            Commanded::Ended => CommandOutcome::AlreadyEnded,
-            Commanded::Idle => CommandOutcome::NothingToDo,
-            Commanded::Unknown => return Err(not_found()),
-        };
-        if outcome == CommandOutcome::Accepted {
-            if kind == CommandKind::Terminate {
-                client.endings.tell(record.run, terminated(&command));
+        let mut asked = None;
+        loop {
+            let record = client.store.find(&id).await?;
+            let record = record.filter(|record| is_meant(&record.workflow)).ok_or_else(not_found)?;
+            if asked.replace(record.run) == Some(record.run) {
+                return Ok(CommandOutcome::AlreadyEnded);
             }
-            client.starts.nudge();
+            let (by, reason) = (Arc::clone(&by), reason.clone());
+            let command = Command { number: 0, kind, by, reason, at: client.clock.now() };
+            match client.store.command(record.run, command.clone()).await? {
+                Commanded::Accepted => {
+                    if kind == CommandKind::Terminate {
+                        client.endings.tell(record.run, terminated(&command));
+                    }
+                    client.starts.nudge();
+                    return Ok(CommandOutcome::Accepted);
+                }
+                // The next generation may have begun meanwhile: then it is meant.
+                Commanded::Ended => {}
+                Commanded::Idle => return Ok(CommandOutcome::NothingToDo),
+                Commanded::Unknown => return Err(not_found()),
+            }
         }
-        Ok(outcome)
     }
 }
 

@@ -195,7 +195,7 @@ impl<T, E> Handle<T, E> {
     pub(super) async fn find(&self) -> Result<Option<RunRecord>, Error> {
         // A run of another workflow under this id is none of ours.
         let found = self.client.store.find(&self.id).await?;
-        Ok(found.filter(|record| self.named.is_called(&record.workflow)))
+        Ok(found.filter(|record| self.named.is_any_version_of(&record.workflow)))
     }
 
     pub(super) fn not_found(&self) -> String {
@@ -204,7 +204,7 @@ impl<T, E> Handle<T, E> {
 
     pub(super) fn started_here(&self) -> Option<Arc<Ending>> {
         // What is dead may be redriven: the store knows.
-        let is_final = |end: End| end.how != Ended::Dead;
+        let is_final = |end: End| end.how != Ended::Dead && end.is_last();
         let told = self.ending.as_ref().filter(|(_, ending)| ending.get().is_none_or(is_final));
         told.map(|(_, ending)| Arc::clone(ending))
     }

@@ -9,11 +9,11 @@ use rand_chacha::rand_core::RngCore as _;
 use tokio::sync::oneshot;
 
 use super::{ErrOf, Handle, OkOf, Starting, handle_of};
-use crate::call::{Call, Outcome, Workflow};
+use crate::call::{Call, Outcome, Workflow, encode_start};
 use crate::clock::{Clock, pause};
-use crate::codec::{canonical, within};
+use crate::codec::canonical;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Limits, RunId, RunRecord};
+use crate::model::{Limits, RunId, RunRecord, write_meta};
 use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Pulse, Starts, Store};
 use crate::text::cut;
 
@@ -42,7 +42,7 @@ impl Inner {
         W::Return: Outcome,
     {
         let (args, options) = call.into_parts();
-        let (id, meta) = (options.id, options.meta);
+        let (id, meta) = (options.id, checked(&options.meta));
         // Encoded before the first wait: arguments need not be `Send`.
         let args = args.ok_or_else(|| {
             Error::new(ErrorKind::Configuration, "a call that was awaited cannot be started")
@@ -50,7 +50,7 @@ impl Inner {
         let args = args.and_then(|args| self.encode::<W>(&args));
         let client = Arc::clone(self);
         Starting(Box::pin(
-            async move { client.start_encoded::<W>(id, args?, check_meta(&meta)?).await },
+            async move { client.start_encoded::<W>(id, args?, meta?).await },
         ))
     }
 
@@ -67,7 +67,7 @@ impl Inner {
         W::Return: Outcome,
     {
         let (args, options) = call.into_parts();
-        let meta = check_meta(&options.meta)?;
+        let meta = checked(&options.meta)?;
         let id = options.id.unwrap_or_else(|| id().into());
         let args = match args {
             Some(args) => self.encode::<W>(&args)?,
@@ -87,16 +87,10 @@ impl Inner {
     }
 
     fn encode<W: Workflow>(&self, args: &W::Args) -> Result<Arc<str>, Error> {
-        let unstorable = |error: String| {
+        encode_start::<W>(args, self.limits.payload).map_err(|error| {
             let message = format!("`{}` cannot be started: {error}", W::NAME);
             Error::new(ErrorKind::Unstorable, message)
-        };
-        let text = W::args().encode(args).map_err(unstorable)?;
-        let fits = within(text.len(), self.limits.payload);
-        fits.map_err(|error| unstorable(format!("the arguments: {error}")))?;
-        // What does not read back would never run.
-        W::args().decode(&text).map_err(unstorable)?;
-        Ok(text.into())
+        })
     }
 
     async fn start_encoded<W>(
@@ -167,7 +161,8 @@ impl Inner {
 
     /// Whether the run that has the id is the one that was meant.
     async fn attach<W: Workflow>(&self, id: &str, args: &str) -> Result<(), Error> {
-        let Some(record) = self.store.find(id).await? else { return Ok(()) };
+        // What it was started with: it may have been restarted with something else.
+        let Some(record) = self.store.find_first(id).await? else { return Ok(()) };
         let RunRecord { workflow, args: stored, .. } = record;
         let conflict = |what: String| {
             let message = format!("workflow id `{id}` is taken by a run {what}");
@@ -185,6 +180,10 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+fn checked(meta: &BTreeMap<String, String>) -> Result<Option<Arc<str>>, Error> {
+    write_meta(meta).map_err(|message| Error::new(ErrorKind::Unstorable, message))
 }
 
 fn unknown(id: &str) -> Error {
@@ -211,35 +210,4 @@ fn check_id(id: &str) -> Result<(), Error> {
         return Ok(());
     };
     Err(Error::new(ErrorKind::Unstorable, fault))
-}
-
-/// Most entries, and longest keys and values of what a run is started with.
-const META: usize = 32;
-const META_KEY: usize = 64;
-const META_VALUE: usize = 1024;
-
-/// As it is stored; none if there is nothing.
-fn check_meta(meta: &BTreeMap<String, String>) -> Result<Option<Arc<str>>, Error> {
-    let refuse = |message: String| Err(Error::new(ErrorKind::Unstorable, message));
-    if meta.len() > META {
-        return refuse(format!(
-            "a run has at most {META} entries of meta, and this {}",
-            meta.len()
-        ));
-    }
-    for (key, value) in meta {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-        if key.is_empty() || key.len() > META_KEY || !key.chars().all(plain) {
-            return refuse(format!(
-                "a key of meta has 1 to {META_KEY} letters, digits, `_`, `-` and `.`, and this is \
-                 `{}`",
-                cut(key, SHOWN)
-            ));
-        }
-        if value.len() > META_VALUE {
-            let found = value.len();
-            return refuse(format!("meta `{key}` has {found} bytes, and at most {META_VALUE}"));
-        }
-    }
-    Ok((!meta.is_empty()).then(|| serde_json::json!(meta).to_string().into()))
 }

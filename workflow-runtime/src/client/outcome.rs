@@ -73,13 +73,15 @@ async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
     let mut ending = handle.started_here();
     let mut look = LOOK;
     loop {
-        if let Some(ending) = &ending {
+        if let Some(told) = ending.clone() {
             let waited = match handle.is_exclusive() {
-                true => Some(ending.wait().await),
-                false => within(look, ending.wait()).await,
+                true => Some(told.wait().await),
+                false => within(look, told.wait()).await,
             };
             match waited {
-                Some(Some(end)) => return Ok(end),
+                Some(Some(end)) if end.is_last() => return Ok(end),
+                // The next generation goes on under its id.
+                Some(Some(_)) => (ending, look) = (None, LOOK),
                 Some(None) => {
                     let id = handle.id();
                     let message = format!(
@@ -88,20 +90,19 @@ async fn wait<T, E>(handle: &Handle<T, E>) -> Result<End, Failure> {
                     );
                     return Err(Failure::of_kind(FailureKind::Unfinished, message));
                 }
-                None => {}
+                None => look = (look * 2).min(LONGEST_LOOK),
             }
-            look = (look * 2).min(LONGEST_LOOK);
         }
         match handle.find().await {
             Ok(Some(record)) => {
-                if let Some(end) = record.end {
+                if let Some(end) = record.end.filter(End::is_last) {
                     return Ok(end);
                 }
                 if ending.is_none() {
                     // It may have ended in between: one more look comes first.
                     ending = Some(handle.ending_of(record.run));
                     if let Ok(Some(record)) = handle.find().await
-                        && let Some(end) = record.end
+                        && let Some(end) = record.end.filter(End::is_last)
                     {
                         return Ok(end);
                     }

@@ -27,6 +27,14 @@ impl Named {
     pub(crate) fn is_called(&self, name: &str) -> bool {
         self.name == name || self.was.contains(&name)
     }
+
+    /// Whether a run that is stored under that name is one of this workflow, in
+    /// whatever version.
+    pub(crate) fn is_any_version_of(&self, name: &str) -> bool {
+        let plain = |name: &str| name.split('@').next().map(str::to_owned);
+        let own = self.was.iter().chain([&self.name]);
+        own.into_iter().any(|own| plain(own) == plain(name))
+    }
 }
 
 /// How large one stored value may be.
@@ -120,6 +128,29 @@ pub struct Encoded {
     pub text: Arc<str>,
     /// How the workflow ended.
     pub(crate) how: Ended,
+    /// How the next generation begins, where it ended for that.
+    pub(crate) successor: Option<Box<Successor>>,
+}
+
+/// How the next generation of a run begins.
+#[derive(Clone, Debug)]
+pub(crate) struct Successor {
+    pub(crate) workflow: Arc<str>,
+    /// JSON list.
+    pub(crate) args: Arc<str>,
+    pub(crate) seed: i64,
+    /// JSON map of texts.
+    pub(crate) meta: Option<Arc<str>>,
+}
+
+impl Encoded {
+    pub(crate) fn new(text: impl Into<Arc<str>>, how: Ended) -> Self {
+        Self { text: text.into(), how, successor: None }
+    }
+
+    pub(crate) fn followed_by(self, next: Successor) -> Self {
+        Self { successor: Some(Box::new(next)), ..self }
+    }
 }
 
 /// A workflow, running.
@@ -146,4 +177,6 @@ pub enum MismatchPolicy {
     Block,
     /// It ends with a failure.
     Fail,
+    /// It ends, and the next generation begins anew with the same arguments.
+    Restart,
 }

@@ -59,18 +59,6 @@ fn json(text: &str) -> Result<Box<RawValue>, String> {
     RawValue::from_string(text.to_owned()).map_err(|error| error.to_string())
 }
 
-#[cfg(feature = "testing")]
-const ENDS: [Ended; 4] = [Ended::Completed, Ended::Failed, Ended::Cancelled, Ended::Dead];
-
-fn name(how: Ended) -> &'static str {
-    match how {
-        Ended::Completed => "completed",
-        Ended::Failed => "failed",
-        Ended::Cancelled => "cancelled",
-        Ended::Dead => "dead",
-    }
-}
-
 fn maybe(text: Option<&Arc<str>>) -> Result<Json, String> {
     text.map(|text| json(text)).transpose()
 }
@@ -126,7 +114,7 @@ impl HistoryFile {
         };
         let end = record.end.as_ref().map(|end| {
             Ok::<_, String>(FileEnd {
-                how: name(end.how).to_owned(),
+                how: end.how.status().as_str().to_owned(),
                 at: end.at,
                 output: json(&end.output)?,
             })
@@ -168,7 +156,7 @@ impl HistoryFile {
         };
         let events = (1..).zip(&self.events).map(event).collect::<Result<_, String>>()?;
         let end = self.end.map(|end| {
-            let how = ENDS.into_iter().find(|how| name(*how) == end.how);
+            let how = Ended::ALL.into_iter().find(|how| how.status().as_str() == end.how);
             let how = how.ok_or("its end is of no known kind")?;
             Ok::<_, String>(End { how, output: end.output.get().into(), at: end.at })
         });

@@ -114,8 +114,3 @@ impl DeadLetter {
         self.at
     }
 }
-
-/// Reads a stored map of texts; what is no such map is empty.
-pub(crate) fn read_meta(text: Option<&str>) -> BTreeMap<String, String> {
-    text.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-}

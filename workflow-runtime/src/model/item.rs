@@ -22,6 +22,9 @@ pub(crate) struct Item {
     /// or nobody waits for it.
     pub(crate) settled: Vec<CallId>,
     pub(crate) end: Option<End>,
+    /// The next generation of the run, where the end makes one: queued, under the
+    /// same workflow id and a number that the store gives it.
+    pub(crate) successor: Option<Box<Start>>,
     /// The run leaves memory and is due again then.
     pub(crate) park: Option<Timestamp>,
     /// The run is set aside.
@@ -72,11 +75,19 @@ pub(crate) enum Ended {
     Cancelled,
     /// It brought its process down too often.
     Dead,
+    /// By a restart: the next generation goes on.
+    Continued,
 }
 
 impl Ended {
-    #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    const ALL: [Self; 4] = [Self::Completed, Self::Failed, Self::Cancelled, Self::Dead];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Completed, Self::Failed, Self::Cancelled, Self::Dead, Self::Continued];
+
+    /// Whether people have to look at it.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_failure(self) -> bool {
+        self.status().is_failure()
+    }
 
     /// As stored; 0 is an open run.
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -86,6 +97,7 @@ impl Ended {
             Self::Failed => 2,
             Self::Cancelled => 3,
             Self::Dead => 4,
+            Self::Continued => 5,
         }
     }
 
@@ -100,7 +112,15 @@ impl Ended {
             Self::Failed => Status::Failed,
             Self::Cancelled => Status::Cancelled,
             Self::Dead => Status::Dead,
+            Self::Continued => Status::Continued,
         }
+    }
+}
+
+impl End {
+    /// Whether it is the end of the whole, and not of one generation.
+    pub(crate) fn is_last(&self) -> bool {
+        self.how != Ended::Continued
     }
 }
 
@@ -146,6 +166,7 @@ impl Item {
             attempts: Vec::new(),
             settled: Vec::new(),
             end: None,
+            successor: None,
             park: None,
             block: None,
             unblock: false,
@@ -165,7 +186,7 @@ impl Item {
     }
 
     fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
-        let starts = self.start.iter().flat_map(|start| {
+        let starts = self.start.iter().chain(&self.successor).flat_map(|start| {
             let (decided, meta) = (start.decided.as_ref(), start.meta.as_ref());
             [Some(&start.id), Some(&start.args), decided, meta].into_iter().flatten()
         });

@@ -11,6 +11,7 @@ mod filter;
 mod history;
 mod id;
 mod item;
+mod meta;
 mod mismatch;
 mod retry;
 mod status;
@@ -22,15 +23,17 @@ pub use definition::{
     AttemptFailure, Encoded, Limits, MismatchPolicy, Named, StepDefinition, StepFuture,
     StepOutcome, StepRun, WorkflowBegin, WorkflowDefinition, WorkflowFuture,
 };
+pub(crate) use definition::Successor;
 pub(crate) use event::{Event, EventKind};
 pub(crate) use file::HistoryFile;
 pub use filter::{DeadLetter, RunSummary};
-pub(crate) use filter::{RunQuery, read_meta};
+pub(crate) use filter::RunQuery;
 pub use history::{History, HistoryEvent};
 pub(crate) use id::{CallId, RunId, WriterId};
 pub(crate) use item::{
     Answer, AttemptRecord, Block, End, Ended, Item, OpenRun, RunRecord, Start, StoredRun,
 };
+pub(crate) use meta::{read_meta, write_meta};
 pub use mismatch::{CallText, ComparedCall, Mismatch, MismatchCause};
 pub use retry::RetryPolicy;
 pub use status::Status;

@@ -24,11 +24,14 @@ pub enum Status {
     /// It brought its process down too often, and is not tried again until it
     /// is redriven.
     Dead,
+    /// Ended by [`restart_with`](crate::workflow::restart_with): the next
+    /// generation, under the same workflow id, goes on.
+    Continued,
 }
 
 impl Status {
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Queued,
         Self::Running,
         Self::Waiting,
@@ -37,13 +40,23 @@ impl Status {
         Self::Failed,
         Self::Cancelled,
         Self::Dead,
+        Self::Continued,
     ];
 
     /// Whether the run has ended; its result does not change again, unless a
     /// dead run is redriven.
     #[must_use]
     pub fn is_ended(self) -> bool {
-        matches!(self, Self::Completed | Self::Failed | Self::Cancelled | Self::Dead)
+        match self {
+            Self::Queued | Self::Running | Self::Waiting | Self::Blocked => false,
+            Self::Completed | Self::Failed | Self::Cancelled | Self::Dead | Self::Continued => true,
+        }
+    }
+
+    /// Whether people have to look at it.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::Cancelled | Self::Dead)
     }
 }
 
@@ -58,6 +71,7 @@ impl Status {
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::Dead => "dead",
+            Self::Continued => "continued",
         }
     }
 

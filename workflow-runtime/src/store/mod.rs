@@ -162,6 +162,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The newest run of that workflow id.
     async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error>;
 
+    /// The first run of that workflow id: as it was started.
+    async fn find_first(&self, id: &str) -> Result<Option<RunRecord>, Error>;
+
     /// The events of a run, oldest first.
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error>;
 
@@ -183,10 +186,12 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What waits for people, newest first, from before number `after`.
     async fn dead_letters(&self, after: Option<i64>, limit: u32) -> Result<Vec<DeadLetter>, Error>;
 
-    /// Some completed runs with numbers above `after` that ended before a time.
+    /// Some completed runs with numbers above `after` that ended before a time, and
+    /// generations that others followed, but never the first: it holds the id.
     async fn old(&self, after: RunId, before: Timestamp) -> Result<Sweep, Error>;
 
-    /// Deletes runs that have ended; returns how many. Their ids are free.
+    /// Deletes runs that have ended; returns how many. With the last generation of
+    /// a run go those before it, and its id is free.
     async fn delete(&self, runs: &[RunId]) -> Result<u32, Error>;
 
     /// Writes a copy of everything to a file.

@@ -48,7 +48,7 @@ impl SealedStore {
 
     fn sealed(&self, item: &Item) -> Result<Item, String> {
         let mut item = item.clone();
-        if let Some(start) = &mut item.start {
+        for start in item.start.iter_mut().chain(&mut item.successor) {
             self.seal(&mut start.args)?;
             self.seal_some(&mut start.decided)?;
         }
@@ -148,6 +148,11 @@ decorate! {
 
         async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {
             let found = self.inner.find(id).await?;
+            found.map(|record| self.opened_record(record).map_err(corrupt)).transpose()
+        }
+
+        async fn find_first(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+            let found = self.inner.find_first(id).await?;
             found.map(|record| self.opened_record(record).map_err(corrupt)).transpose()
         }
 

@@ -60,6 +60,10 @@ decorate! {
             self.noted(self.inner.find(id)).await
         }
 
+        async fn find_first(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+            self.noted(self.inner.find_first(id)).await
+        }
+
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             self.noted(self.inner.history(run)).await
         }

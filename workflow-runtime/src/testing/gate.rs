@@ -152,6 +152,10 @@ decorate! {
             self.inner.find(id).await
         }
 
+        async fn find_first(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+            self.inner.find_first(id).await
+        }
+
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             self.inner.history(run).await
         }

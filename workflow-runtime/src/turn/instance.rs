@@ -8,7 +8,7 @@ use tracing::Dispatch;
 
 use super::branches::Branches;
 use super::fault::Places;
-use super::scope::ROOT;
+use super::scope::{ROOT, Standing};
 use super::table::{CallSpec, RunInfo, Slot, SlotState, Table};
 use super::waker::Root;
 use super::{Fault, current};
@@ -123,6 +123,9 @@ impl Instance {
             if let Some(fault) = table.fault.take() {
                 return Err(fault);
             }
+            if let Some(ended) = table.ended.take() {
+                return self.end(ended).map(Some);
+            }
             let idle = table.waiting == 0;
             match polled {
                 Poll::Ready(ended) => return Ok(Some(self.as_cancelled(ended)?)),
@@ -143,8 +146,27 @@ impl Instance {
         self.table.as_ref().map(|table| Places(table.assumed.clone())).unwrap_or_default()
     }
 
+    /// The end of a run that its code asked for, without returning.
+    fn end(&mut self, ended: Encoded) -> Result<Encoded, Fault> {
+        let root = Standing { scope: ROOT, shielded: false };
+        if self.table()?.scopes.is_stopped(root) {
+            // Cancelled as a whole: what was shielded is no reason to go on.
+            return self.cancelled();
+        }
+        self.take_apart()?;
+        self.as_cancelled(ended)
+    }
+
     /// The end of a run whose cancellation left nothing to go on.
     fn cancelled(&mut self) -> Result<Encoded, Fault> {
+        self.take_apart()?;
+        let failure = Failure::of_kind(FailureKind::Cancelled, self.cancelled_by.clone());
+        let text = serde_json::json!({ "failure": failure }).to_string();
+        Ok(Encoded::new(text, Ended::Cancelled))
+    }
+
+    /// Drops its future, where its calls find their table.
+    fn take_apart(&mut self) -> Result<(), Fault> {
         let Some(table) = self.table.take() else { return Err(Fault::Gone) };
         let Self { future, branches, root, .. } = self;
         let mut taken = (future.take(), std::mem::take(branches));
@@ -152,10 +174,7 @@ impl Instance {
             root.inside(|| panics::catch(|| drop(std::mem::take(&mut taken))))
         });
         self.table = table;
-        dropped.map_err(Fault::Panicked)?;
-        let failure = Failure::of_kind(FailureKind::Cancelled, self.cancelled_by.clone());
-        let text = serde_json::json!({ "failure": failure }).to_string();
-        Ok(Encoded { text: text.into(), how: Ended::Cancelled })
+        dropped.map_err(Fault::Panicked)
     }
 
     /// Code that took a cancellation and ended with an error was cancelled.

@@ -15,7 +15,10 @@ use crate::model::{
     WorkflowFuture,
 };
 #[cfg(feature = "testing")]
-use crate::{codec::canonical, model::Ended};
+use crate::{
+    codec::canonical,
+    model::{End, Ended},
+};
 
 /// An event that was stored but has not been delivered to the workflow.
 #[derive(Debug)]
@@ -204,7 +207,8 @@ pub(crate) fn verify(
     instance.replaying = true;
     let mut replay = Replay { ends: record.end.is_some(), ..Replay::of(&mut instance, record) };
     replay.all(record, history)?;
-    let Some(end) = record.end.as_ref().filter(|end| end.how == Ended::Completed) else {
+    let says = |end: &&End| matches!(end.how, Ended::Completed | Ended::Continued);
+    let Some(end) = record.end.as_ref().filter(says) else {
         return Ok(());
     };
     let returned = replay.returned.map(|returned| returned.text);

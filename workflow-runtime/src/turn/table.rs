@@ -15,7 +15,7 @@ use super::branches::{BranchFuture, Spawned};
 use super::scope::{Scopes, Standing};
 use crate::clock::Timestamp;
 use crate::model::{
-    CallId, CallKind, Limits, RetryPolicy, RunId, RunRecord, StepDefinition, StepOutcome,
+    CallId, CallKind, Encoded, Limits, RetryPolicy, RunId, RunRecord, StepDefinition, StepOutcome,
 };
 
 /// Most places that a report names.
@@ -25,6 +25,8 @@ const MAX_PLACES: usize = 8;
 #[derive(Clone, Debug)]
 pub(crate) struct RunInfo {
     pub(crate) run: RunId,
+    /// The stored name of its workflow.
+    pub(crate) workflow: Arc<str>,
     /// The workflow id.
     pub(crate) id: Arc<str>,
     pub(crate) seed: i64,
@@ -41,6 +43,7 @@ impl RunInfo {
     pub(crate) fn of(record: &RunRecord, limits: Limits) -> Self {
         Self {
             run: record.run,
+            workflow: Arc::clone(&record.workflow),
             id: Arc::clone(&record.id),
             seed: record.seed,
             meta: record.meta.clone(),
@@ -122,6 +125,8 @@ pub(crate) struct Table {
     /// Dropped in this turn while they waited.
     pub(super) dropped: Vec<CallId>,
     pub(super) fault: Option<Fault>,
+    /// How the run ends with this poll, without returning.
+    pub(super) ended: Option<Encoded>,
     pub(super) now: Timestamp,
     pub(super) info: RunInfo,
     pub(crate) scopes: Scopes,
@@ -151,6 +156,7 @@ impl Table {
             waiting: 0,
             dropped: Vec::new(),
             fault: None,
+            ended: None,
             now: Timestamp::default(),
             info,
             scopes: Scopes::default(),
@@ -191,6 +197,11 @@ impl Table {
             self.patched.push(id);
         }
         !self.replaying
+    }
+
+    /// Ends the run with this poll, whatever else it waits for.
+    pub(crate) fn end(&mut self, ended: Encoded) {
+        self.ended.get_or_insert(ended);
     }
 
     /// A branch that is polled next; shielded as what is polled here is.

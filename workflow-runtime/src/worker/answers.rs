@@ -58,18 +58,22 @@ impl WorkflowThread {
     fn conclude(&mut self, ticket: Ticket, run: &mut Run, fate: Fate) -> bool {
         match fate {
             Fate::Ended(end) => {
+                let is_last = end.is_last();
                 self.shared.parts.endings.tell(ticket.run, end);
                 if let Some(fleet) = &self.shared.fleet {
                     fleet.announce_ends();
                 }
-            }
-            Fate::Parked | Fate::Queued => {
-                if let (Fate::Queued, Some(fleet)) = (&fate, &self.shared.fleet) {
-                    // Another worker may have room.
-                    fleet.announce();
+                if !is_last {
+                    self.queued();
                 }
+            }
+            Fate::Parked => {
                 self.shared.parts.endings.leave(ticket.run);
                 self.shared.claim.notify_one();
+            }
+            Fate::Queued => {
+                self.shared.parts.endings.leave(ticket.run);
+                self.queued();
             }
             Fate::Blocked => {
                 self.shared.parts.endings.leave(ticket.run);
@@ -89,6 +93,15 @@ impl WorkflowThread {
             }
         }
         false
+    }
+
+    /// There is something to claim.
+    fn queued(&self) {
+        if let Some(fleet) = &self.shared.fleet {
+            // Another worker may have room.
+            fleet.announce();
+        }
+        self.shared.claim.notify_one();
     }
 
     /// Somebody asked something of a run in memory.

@@ -9,7 +9,7 @@ use super::run::Run;
 use super::thread::WorkflowThread;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    CallId, Event, MismatchPolicy, RunId, StoredRun, WorkflowDefinition, WorkflowFuture,
+    CallId, Event, MismatchPolicy, RunId, StoredRun, Successor, WorkflowDefinition, WorkflowFuture,
 };
 use crate::store::{Damage, NewRun};
 use crate::turn::{Actor, Fault, Identity, RunInfo, Target, rehearse, second_opinion};
@@ -30,10 +30,18 @@ impl WorkflowThread {
         new
     }
 
-    fn info(&self, run: RunId, id: Arc<str>, seed: i64, meta: Option<Arc<str>>) -> RunInfo {
+    /// `of`: the name of its workflow, and its workflow id.
+    fn info(
+        &self,
+        run: RunId,
+        of: (&Arc<str>, Arc<str>),
+        seed: i64,
+        meta: Option<Arc<str>>,
+    ) -> RunInfo {
         let settings = &self.shared.parts.settings;
         let (payload_limit, history_limit) = (settings.limits.payload, settings.max_history);
-        RunInfo { run, id, seed, meta, payload_limit, history_limit }
+        let (workflow, id) = (Arc::clone(of.0), of.1);
+        RunInfo { run, workflow, id, seed, meta, payload_limit, history_limit }
     }
 
     fn begin(
@@ -58,7 +66,8 @@ impl WorkflowThread {
             return;
         }
         let seed = i64::from_ne_bytes(self.chance.next_u64().to_ne_bytes());
-        let (info, identity) = (self.info(run, id, seed, meta), self.shared_identity(workflow));
+        let identity = self.shared_identity(workflow);
+        let info = self.info(run, (&identity.workflow, id), seed, meta);
         let has_slot = self.shared.run_slots.take(1) == 1;
         self.lane().state().asked.insert(run, accepted);
         let actor = if has_slot {
@@ -119,25 +128,13 @@ impl WorkflowThread {
         let record = &stored.record;
         let definition = self.shared.parts.registry.find(&record.workflow);
         let (id, meta) = (Arc::clone(&record.id), record.meta.clone());
-        let info = self.info(record.run, id, record.seed, meta);
+        let info = self.info(record.run, (&record.workflow, id), record.seed, meta);
         let identity = self.identity(&record.workflow);
         self.lane().add_slots(1);
         self.lane().begin_turn(record.run);
         let begun = self.begin(definition, &record.args);
         let mut actor = Actor::recover(info.clone(), identity, stored, begun, self.now);
-        if let Some(mismatch) = actor.mismatch() {
-            let again = || {
-                self.begin(definition, &record.args)
-                    .and_then(|future| rehearse(info.clone(), future, record, &stored.history))
-            };
-            if let Some(fault) = second_opinion(mismatch, again) {
-                actor.blocked_for(&fault);
-            }
-            if definition.is_some_and(|one| one.on_mismatch == MismatchPolicy::Fail) {
-                let was_blocked = record.open.as_ref().is_some_and(|open| open.blocked.is_some());
-                actor.fail_for_mismatch(was_blocked);
-            }
-        }
+        self.judge(&mut actor, &info, stored);
         if !self.end_turn() {
             return;
         }
@@ -156,6 +153,38 @@ impl WorkflowThread {
             thread.launch(ticket, run, frontier);
             true
         });
+    }
+
+    /// Where code and history disagree: whether the code itself is at fault, and
+    /// what its workflow wants done.
+    fn judge(&mut self, actor: &mut Actor, info: &RunInfo, stored: &StoredRun) {
+        let record = &stored.record;
+        let Some(definition) = self.shared.parts.registry.find(&record.workflow) else { return };
+        let Some(mismatch) = actor.mismatch() else { return };
+        let again = || {
+            self.begin(Some(definition), &record.args)
+                .and_then(|future| rehearse(info.clone(), future, record, &stored.history))
+        };
+        let proven = second_opinion(mismatch, again);
+        if let Some(fault) = &proven {
+            actor.blocked_for(fault);
+        }
+        let was_blocked = record.open.as_ref().is_some_and(|open| open.blocked.is_some());
+        match definition.on_mismatch {
+            MismatchPolicy::Block => {}
+            MismatchPolicy::Fail => actor.end_for_mismatch(was_blocked, None),
+            // What is not deterministic would be restarted after every crash.
+            MismatchPolicy::Restart if proven.is_some() => {}
+            MismatchPolicy::Restart => {
+                let anew = Successor {
+                    workflow: definition.named.name.into(),
+                    args: Arc::clone(&record.args),
+                    seed: i64::from_ne_bytes(self.chance.next_u64().to_ne_bytes()),
+                    meta: record.meta.clone(),
+                };
+                actor.end_for_mismatch(was_blocked, Some(anew));
+            }
+        }
     }
 
     /// A stored run whose rows cannot be read is set aside.
@@ -191,7 +220,8 @@ impl WorkflowThread {
             self.shared.run_slots.give_back(1);
             return None;
         }
-        let (info, identity) = (self.info(number, id, 0, None), self.identity(workflow));
+        let identity = self.identity(workflow);
+        let info = self.info(number, (&identity.workflow, id), 0, None);
         let actor = Actor::aside(info, identity, history, fault, self.now);
         self.lane().add_slots(1);
         let ticket = self.insert(Run::new(actor, 0));

@@ -18,6 +18,7 @@ pub(crate) mod durable;
 mod foreign;
 #[cfg(feature = "futures")]
 mod map;
+mod restart;
 mod select;
 pub mod sync;
 mod timeout;
@@ -30,6 +31,7 @@ pub use durable::assume_durable;
 pub(crate) use durable::{Block, DurableFuture, DurableStream};
 #[cfg(feature = "futures")]
 pub use map::{Map, map};
+pub use restart::{Never, Restart, restart_with};
 pub use select::select;
 #[doc(hidden)]
 pub use select::tokio_select;

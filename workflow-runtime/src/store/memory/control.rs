@@ -91,7 +91,11 @@ impl Tables {
     }
 
     pub(super) fn find(&self, id: &str) -> Option<RunRecord> {
-        self.ids.get(id).and_then(|run| self.record(*run))
+        self.ids.get(id)?.last().and_then(|run| self.record(*run))
+    }
+
+    pub(super) fn find_first(&self, id: &str) -> Option<RunRecord> {
+        self.ids.get(id)?.first().and_then(|run| self.record(*run))
     }
 
     pub(crate) fn command(&mut self, run: RunId, mut command: Command) -> Commanded {
@@ -174,9 +178,14 @@ impl Tables {
 
     pub(super) fn old(&self, after: RunId, before: Timestamp) -> Sweep {
         let later = self.runs.range((std::ops::Bound::Excluded(after), std::ops::Bound::Unbounded));
+        let holds_the_id = |run: &RunId| self.ids.values().any(|all| all.first() == Some(run));
         let is_old = |run: &&RunId| {
             let end = self.runs.get(run).and_then(|run| run.end.as_ref());
-            end.is_some_and(|end| end.how == Ended::Completed && end.at < before)
+            end.is_some_and(|end| match end.how {
+                Ended::Completed => end.at < before,
+                Ended::Continued => end.at < before && !holds_the_id(run),
+                Ended::Failed | Ended::Cancelled | Ended::Dead => false,
+            })
         };
         Sweep {
             runs: later.map(|(run, _)| run).filter(is_old).copied().collect(),
@@ -185,20 +194,25 @@ impl Tables {
     }
 
     pub(super) fn delete(&mut self, runs: &[RunId]) -> u32 {
-        let mut deleted = 0;
-        for run in runs {
-            if self.runs.get(run).is_none_or(|run| run.end.is_none()) {
-                continue;
+        let ended = |run: &RunId| Some((*run, self.runs.get(run)?.end.clone()?));
+        let mut all = Vec::new();
+        for (run, end) in runs.iter().filter_map(ended) {
+            let generations = self.ids.values().find(|all| all.contains(&run));
+            match generations {
+                Some(before) if end.is_last() => all.extend(before),
+                _ => all.push(run),
             }
-            deleted += 1;
+        }
+        for run in &all {
             self.runs.remove(run);
-            self.ids.retain(|_, holder| holder != run);
+            self.ids.values_mut().for_each(|generations| generations.retain(|one| one != run));
+            self.ids.retain(|_, generations| !generations.is_empty());
             self.history.retain(|(of, _), _| of != run);
             self.forget(*run);
             self.commands.retain(|given| given.run != *run);
             self.dead_letters.retain(|(of, _)| of != run);
         }
-        deleted
+        u32::try_from(all.len()).unwrap_or(u32::MAX)
     }
 }
 

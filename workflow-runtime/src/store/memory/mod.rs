@@ -85,6 +85,10 @@ impl Store for MemoryStore {
         Ok(self.tables().find(id))
     }
 
+    async fn find_first(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+        Ok(self.tables().find_first(id))
+    }
+
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
         Ok(self.tables().history(run))
     }

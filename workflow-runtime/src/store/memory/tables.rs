@@ -17,7 +17,8 @@ use crate::store::{Counter, refusal};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tables {
     pub(super) runs: BTreeMap<RunId, Run>,
-    pub(super) ids: BTreeMap<Arc<str>, RunId>,
+    /// Its generations, oldest first.
+    pub(super) ids: BTreeMap<Arc<str>, Vec<RunId>>,
     pub(super) active: BTreeMap<RunId, Active>,
     pub(super) history: BTreeMap<(RunId, u32), Event>,
     pub(super) attempts: BTreeMap<(RunId, CallId), AttemptRecord>,
@@ -74,7 +75,7 @@ impl Tables {
             return Some(refused);
         }
         if let Some(start) = &item.start {
-            return match self.ids.get(&start.id) {
+            return match self.ids.get(&start.id).and_then(|generations| generations.first()) {
                 Some(run) if *run != item.run => Some(Answer::Taken(*run)),
                 Some(_) => Some(Answer::Committed),
                 None => self.runs.contains_key(&item.run).then_some(Answer::Used),
@@ -109,7 +110,7 @@ impl Tables {
         let not_ended =
             item.end.is_some() && item.start.is_none() && self.is_asked(run, item.obeys);
         if let Some(start) = &item.start {
-            self.ids.insert(Arc::clone(&start.id), run);
+            self.ids.insert(Arc::clone(&start.id), vec![run]);
             self.runs.insert(run, Run { start: (**start).clone(), end: None });
             let owner = (!start.queued).then_some(writer);
             self.active.insert(run, Active { owner, due: start.at, claims: 0 });
@@ -136,7 +137,18 @@ impl Tables {
             self.close(run, end);
             self.forget(run);
         }
+        if let Some(next) = &item.successor {
+            self.succeed(next);
+        }
         Answer::Committed
+    }
+
+    /// The next generation begins.
+    fn succeed(&mut self, start: &Start) {
+        let run = RunId(self.reserve(Counter::Runs, 1));
+        self.ids.entry(Arc::clone(&start.id)).or_default().push(run);
+        self.runs.insert(run, Run { start: start.clone(), end: None });
+        self.active.insert(run, Active { owner: None, due: start.at, claims: 0 });
     }
 
     /// No step of the run is tried again.

@@ -8,15 +8,20 @@ use sqlx::Row as _;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::Query;
 
-use crate::model::{Ended, Event, Item, RunId, WriterId};
+use crate::model::{Event, Item, RunId, WriterId};
 
 type Text<'a> = Cow<'a, str>;
 
 const TEXT: &str = include_str!("../../../sql/commit/batch.postgres.sql");
 
 /// What only some batches need: parts of the statement, by their bits.
-const PARTS: [(&str, usize); 4] =
-    [("others", OTHERS), ("failures", FAILURES), ("rest", REST), ("careful", CAREFUL)];
+const PARTS: [(&str, usize); 5] = [
+    ("others", OTHERS),
+    ("failures", FAILURES),
+    ("rest", REST),
+    ("careful", CAREFUL),
+    ("successors", SUCCESSORS),
+];
 /// Items with more than one row.
 const OTHERS: usize = 1;
 /// Runs that fail, are cancelled or die.
@@ -25,6 +30,8 @@ const FAILURES: usize = 2;
 const REST: usize = 4;
 /// A row may be in the way of another.
 const CAREFUL: usize = 8;
+/// Runs that go on as their next generation.
+const SUCCESSORS: usize = 16;
 
 /// The statement with each choice of parts.
 static TEXTS: LazyLock<Vec<String>> = LazyLock::new(|| (0..1 << PARTS.len()).map(text).collect());
@@ -132,6 +139,13 @@ columns! {
     Moved { run: i64, due: i64, leaves: bool, parks: bool, clears: bool, obeys: i64, }
 }
 
+columns! {
+    Successors {
+        run: i64, workflow: &'a str, id: &'a str, args: Text<'a>, seed: i64, meta: Option<Text<'a>>,
+        created: i64,
+    }
+}
+
 /// The columns of a batch.
 #[derive(Default)]
 pub(super) struct Batch<'a> {
@@ -146,6 +160,7 @@ pub(super) struct Batch<'a> {
     unblocked: Unblocked<'a>,
     aside: Aside<'a>,
     moved: Moved<'a>,
+    successors: Successors<'a>,
     /// The parts of the statement that it needs.
     parts: usize,
 }
@@ -178,9 +193,10 @@ impl<'a> Batch<'a> {
         sorted.sort_unstable_by(|one, other| (id(one), one.run).cmp(&(id(other), other.run)));
         let mut batch = Self { parts: if careful { CAREFUL } else { 0 }, ..Self::default() };
         for item in sorted {
-            if item.end.as_ref().is_some_and(|end| end.how != Ended::Completed) {
+            if item.end.as_ref().is_some_and(|end| end.how.is_failure()) {
                 batch.parts |= FAILURES;
             }
+            batch.succeed(item);
             match (&item.start, item.events.split_first()) {
                 (Some(_), _) => batch.start(item),
                 (None, Some((first, others))) => batch.events(item, first, others),
@@ -261,6 +277,19 @@ impl<'a> Batch<'a> {
         self.beside(item);
     }
 
+    fn succeed(&mut self, item: &'a Item) {
+        let Some(next) = &item.successor else { return };
+        self.parts |= SUCCESSORS;
+        let columns = &mut self.successors;
+        columns.run.push(item.run.0);
+        columns.workflow.push(&next.workflow);
+        columns.id.push(&next.id);
+        columns.args.push(clean(&next.args));
+        columns.seed.push(next.seed);
+        columns.meta.push(next.meta.as_deref().map(clean));
+        columns.created.push(next.at.as_millis());
+    }
+
     /// What an item says beside its rows.
     fn beside(&mut self, item: &'a Item) {
         let run = item.run.0;
@@ -328,11 +357,15 @@ impl<'a> Batch<'a> {
         if self.parts & OTHERS > 0 {
             query = self.others.bind(query);
         }
-        if self.parts & REST == 0 {
-            return query;
+        if self.parts & REST > 0 {
+            query = self.attempts.bind(self.settled.bind(self.rest.bind(query)));
+            query = self.aside.bind(self.unblocked.bind(self.obeyed.bind(query)));
+            query = self.moved.bind(query);
         }
-        let query = self.attempts.bind(self.settled.bind(self.rest.bind(query)));
-        self.moved.bind(self.aside.bind(self.unblocked.bind(self.obeyed.bind(query))))
+        if self.parts & SUCCESSORS > 0 {
+            query = self.successors.bind(query);
+        }
+        query
     }
 }
 

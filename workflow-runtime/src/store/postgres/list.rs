@@ -18,7 +18,7 @@ fn text(of: &RunQuery) -> String {
         |wanted: fn(&Status) -> bool| !of.statuses.is_empty() && of.statuses.iter().all(wanted);
     let first = if all(|status| !status.is_ended()) {
         "runs.id in (select run from active)"
-    } else if all(|status| status.is_ended() && *status != Status::Completed) {
+    } else if all(|status| status.is_failure()) {
         "runs.id in (select run from failures)"
     } else {
         "true"

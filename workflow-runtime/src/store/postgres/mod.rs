@@ -5,7 +5,7 @@
 //! else.
 //!
 //! Locks are taken in one order, so that nobody waits in a circle: the lane of the
-//! writer; workflow ids, in their order; then of open runs, in the order of their
+//! writer, and the counter of runs; workflow ids, in their order; then of open runs, in the order of their
 //! numbers, rows of `active` before those of `runs` before all others. Who takes
 //! runs out of the queue waits for no lock at all.
 
@@ -228,6 +228,21 @@ impl Inner {
     }
 }
 
+impl PostgresStore {
+    async fn find_by(&self, text: &'static str, id: &str) -> Result<Option<RunRecord>, Error> {
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        let id = id.to_owned();
+        let found = self.0.io.run(
+            Shape::Single,
+            ask!(c => c.query(shared(text)).bind(id).fetch_optional(&mut **c).await),
+        );
+        let record = found.await?.map(|row| read::record(&row));
+        record.transpose().map_err(|error| corrupt(error.to_string()))
+    }
+}
+
 fn corrupt(reason: String) -> Error {
     Error::new(ErrorKind::Corrupt, reason)
 }
@@ -365,19 +380,11 @@ impl Store for PostgresStore {
     }
 
     async fn find(&self, id: &str) -> Result<Option<RunRecord>, Error> {
-        if id.contains('\0') {
-            return Ok(None);
-        }
-        let id = id.to_owned();
-        let found = self.0.io.run(
-            Shape::Single,
-            ask!(c => {
-                let text = shared(include_str!("../../../sql/query/find.sql"));
-                c.query(text).bind(id).fetch_optional(&mut **c).await
-            }),
-        );
-        let record = found.await?.map(|row| read::record(&row));
-        record.transpose().map_err(|error| corrupt(error.to_string()))
+        self.find_by(include_str!("../../../sql/query/find.sql"), id).await
+    }
+
+    async fn find_first(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+        self.find_by(include_str!("../../../sql/query/find_first.sql"), id).await
     }
 
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {

@@ -6,7 +6,10 @@ use super::link::Connection;
 use crate::error::{Error, ErrorKind};
 
 /// Each script brings the schema one version further.
-const MIGRATIONS: &[&str] = &[include_str!("../../../sql/migrations/0001_init.postgres.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../sql/migrations/0001_init.postgres.sql"),
+    include_str!("../../../sql/migrations/0002_generations.postgres.sql"),
+];
 
 /// A schema's name, as it can stand in a statement.
 pub(super) fn check_schema(name: &str) -> Result<(), Error> {

@@ -142,7 +142,11 @@ pub(super) fn open_commands(
 pub(super) fn delete(connection: &mut Connection, runs: &[RunId]) -> rusqlite::Result<u32> {
     let transaction = begin(connection)?;
     let mut deleted = 0;
+    let mut all = Vec::with_capacity(runs.len());
     for run in runs {
+        all.extend(read::numbers(&transaction, sql!("generations"), [run.0])?);
+    }
+    for run in all {
         if transaction.prepare_cached(sql!("delete_run"))?.execute([run.0])? == 0 {
             continue;
         }

@@ -310,6 +310,11 @@ impl Store for SqliteStore {
         self.read(move |connection| read::find(connection, &id)).await
     }
 
+    async fn find_first(&self, id: &str) -> Result<Option<RunRecord>, Error> {
+        let id = id.to_owned();
+        self.read(move |connection| read::find_first(connection, &id)).await
+    }
+
     async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
         self.read(move |connection| read::history(connection, run)).await
     }

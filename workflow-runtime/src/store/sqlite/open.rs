@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../sql/migrations/0001_init.sqlite.sql"),
     include_str!("../../../sql/migrations/0002_engine.sqlite.sql"),
+    include_str!("../../../sql/migrations/0003_generations.sqlite.sql"),
 ];
 
 /// How long a lock of another process is waited for.

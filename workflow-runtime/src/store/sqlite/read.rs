@@ -196,7 +196,15 @@ pub(super) fn command(row: &Row<'_>) -> rusqlite::Result<Option<Command>> {
 }
 
 pub(super) fn find(connection: &Connection, id: &str) -> Result<Option<RunRecord>, Error> {
-    let find = || connection.prepare_cached(sql!("find"))?.query_row([id], record).optional();
+    find_by(connection, sql!("find"), id)
+}
+
+pub(super) fn find_first(connection: &Connection, id: &str) -> Result<Option<RunRecord>, Error> {
+    find_by(connection, sql!("find_first"), id)
+}
+
+fn find_by(connection: &Connection, text: &str, id: &str) -> Result<Option<RunRecord>, Error> {
+    let find = || connection.prepare_cached(text)?.query_row([id], record).optional();
     find().map_err(|error| {
         if is_damage(&error) {
             let message = format!("the row of run {id} cannot be read");

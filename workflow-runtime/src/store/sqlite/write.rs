@@ -38,6 +38,8 @@ statements! {
     attempt "commit/attempt"
     obey "commit/obey"
     end "commit/end"
+    succeed "commit/succeed"
+    number "query/reserve"
     leave "commit/leave"
     forget "commit/forget"
     unblock "commit/unblock"
@@ -208,6 +210,7 @@ fn apply_start(batch: &mut Batch<'_>, item: &Item, new: &Start) -> rusqlite::Res
             None => Answer::Used,
         });
     }
+    succession(batch, item)?;
     if ended.is_none() {
         let owner = (!new.queued).then_some(item.writer.0);
         activate(batch)?.execute(params![run, owner, new.at.as_millis()])?;
@@ -253,6 +256,7 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     };
     let output = &*ended.output;
     end(batch)?.execute(params![run, ended.how.code(), output, ended.at.as_millis()])?;
+    succession(batch, item)?;
     leave(batch)?.execute([run])?;
     batch.places.ended(item.run);
     if batch.rare.attempts {
@@ -262,6 +266,25 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
         unblock(batch)?.execute([run])?;
     }
     Ok(Answer::Committed)
+}
+
+/// The next generation of a run that ended for that.
+fn succession(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<()> {
+    let Some(next) = &item.successor else { return Ok(()) };
+    let run: i64 = number(batch)?.query_row(("runs", 1), |row| row.get(0))?;
+    let Start { workflow, args, seed, meta, at, .. } = &**next;
+    succeed(batch)?.execute(params![
+        item.run.0,
+        run,
+        &**workflow,
+        &**args,
+        seed,
+        meta.as_deref(),
+        item.writer.0,
+        at.as_millis(),
+    ])?;
+    activate(batch)?.execute(params![run, None::<i64>, at.as_millis()])?;
+    Ok(())
 }
 
 /// Rows of one statement, where an item has many: each statement has its price.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::{Actor, Identity, Row};
 use crate::clock::Timestamp;
 use crate::error::{Failure, FailureKind};
-use crate::model::{End, Ended, Event, EventKind, Mismatch, Start, StoredRun, WorkflowFuture};
+use crate::model::{
+    End, Ended, Event, EventKind, Mismatch, Start, StoredRun, Successor, WorkflowFuture,
+};
 use crate::turn::Fault;
 use crate::turn::replay::replay;
 use crate::turn::table::RunInfo;
@@ -97,16 +99,19 @@ impl Actor {
         self.mismatch.as_deref()
     }
 
-    /// Ends it for that, instead of setting it aside.
-    pub(crate) fn fail_for_mismatch(&mut self, was_blocked: bool) {
+    /// Ends it for that, instead of setting it aside: as failed, or with another
+    /// generation that begins anew.
+    pub(crate) fn end_for_mismatch(&mut self, was_blocked: bool, anew: Option<Successor>) {
         let Some(mismatch) = self.mismatch.take() else { return };
         let failure = Failure::of_kind(FailureKind::Mismatch, mismatch.to_string());
         let output = serde_json::json!({ "failure": failure }).to_string().into();
         let at = self.last;
+        let how = if anew.is_some() { Ended::Continued } else { Ended::Failed };
         // What ends a run goes in with a row.
         let (call, payload, decided) = (None, None, Some("[]".into()));
         self.push(Row { kind: EventKind::Refused, call, name: "".into(), payload, decided, at });
-        self.next.end = Some(End { how: Ended::Failed, output, at });
+        self.next.end = Some(End { how, output, at });
+        self.succeed(anew, at);
         (self.next.block, self.next.unblock) = (None, was_blocked);
         self.blocked = false;
     }

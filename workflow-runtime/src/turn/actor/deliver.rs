@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::error::{Failure, FailureKind};
 use crate::model::{
     Args, Block, CallId, Command, Decision, Decisions, Encoded, End, Ended, Event, EventKind,
-    StepOutcome,
+    Start, StepOutcome, Successor,
 };
 use crate::turn::Fault;
 use crate::turn::instance::Turn;
@@ -130,8 +130,9 @@ impl Actor {
             return;
         }
         let message = format!(
-            "the history reached its limit of {limit} events: split the work into several runs, \
-             or raise `max_history` of the builder"
+            "the history reached its limit of {limit} events: go on with \
+             `workflow::restart_with`, split the work into several runs, or raise `max_history` of \
+             the builder"
         );
         let failure = Failure::of_kind(FailureKind::HistoryFull, message);
         let output = serde_json::json!({ "failure": failure }).to_string().into();
@@ -172,8 +173,9 @@ impl Actor {
             self.made.retain(|made| *made != call);
             self.dropped.push(call);
         }
-        if let Some(Encoded { text, how }) = turn.ended {
+        if let Some(Encoded { text, how, successor }) = turn.ended {
             self.next.end = Some(End { how, output: text, at });
+            self.succeed(successor.map(|successor| *successor), at);
             self.instance = None;
         }
         if decided.is_empty() {
@@ -181,6 +183,14 @@ impl Actor {
         }
         decided.push(']');
         decided.into()
+    }
+
+    /// The end makes another generation.
+    pub(super) fn succeed(&mut self, successor: Option<Successor>, at: Timestamp) {
+        self.next.successor = successor.map(|Successor { workflow, args, seed, meta }| {
+            let (id, decided, queued) = (Arc::clone(&self.id), None, true);
+            Box::new(Start { workflow, id, args, seed, decided, meta, queued, at })
+        });
     }
 
     pub(super) fn block(&mut self, fault: &Fault, at: Timestamp) {

@@ -98,6 +98,6 @@ pub(super) fn workflow(body: impl Future<Output = String> + 'static) -> Workflow
     Box::pin(async move {
         let text = body.await;
         trace(format!("end {text}"));
-        Encoded { text: text.into(), how: Ended::Completed }
+        Encoded::new(text, Ended::Completed)
     })
 }

@@ -37,6 +37,7 @@ impl Bench {
 
     fn info() -> RunInfo {
         RunInfo {
+            workflow: "test".into(),
             run: RunId(1),
             id: "order-1".into(),
             seed: 3,

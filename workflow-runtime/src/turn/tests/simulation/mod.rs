@@ -118,6 +118,7 @@ impl World {
 
     fn info(run: RunId, id: &str) -> RunInfo {
         RunInfo {
+            workflow: "test".into(),
             run,
             id: id.into(),
             seed: 7,

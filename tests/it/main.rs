@@ -25,6 +25,7 @@ mod lifecycle;
 mod limits;
 mod power;
 mod processes;
+mod restart;
 mod sleepers;
 mod steps;
 mod stuck;

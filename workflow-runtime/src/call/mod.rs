@@ -19,8 +19,8 @@ use std::time::Duration;
 pub use args::{Arg, ArgsCodec, arg};
 #[cfg(feature = "testing")]
 pub(crate) use definition::mock_step;
-pub use definition::{Definer, Definition, Step, StepBody, Workflow, WorkflowBody};
 pub(crate) use definition::unstorable;
+pub use definition::{Definer, Definition, Step, StepBody, Workflow, WorkflowBody};
 pub use definition::{begin_workflow, fail_step, run_step};
 pub use direct::Direct;
 pub use outcome::{Failing, Outcome, Storable, StorableError};

@@ -70,7 +70,8 @@ impl Commanding {
         let mut asked = None;
         loop {
             let record = client.store.find(&id).await?;
-            let record = record.filter(|record| is_meant(&record.workflow)).ok_or_else(not_found)?;
+            let record =
+                record.filter(|record| is_meant(&record.workflow)).ok_or_else(not_found)?;
             if asked.replace(record.run) == Some(record.run) {
                 return Ok(CommandOutcome::AlreadyEnded);
             }

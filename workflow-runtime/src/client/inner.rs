@@ -49,9 +49,7 @@ impl Inner {
         });
         let args = args.and_then(|args| self.encode::<W>(&args));
         let client = Arc::clone(self);
-        Starting(Box::pin(
-            async move { client.start_encoded::<W>(id, args?, meta?).await },
-        ))
+        Starting(Box::pin(async move { client.start_encoded::<W>(id, args?, meta?).await }))
     }
 
     /// Starts a run as often as it takes to know that it is there. `id`: for

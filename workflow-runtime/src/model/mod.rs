@@ -19,15 +19,15 @@ mod status;
 pub use blocked::{Blocked, BlockedKind};
 pub(crate) use command::{Command, CommandKind, Commanded};
 pub(crate) use decision::{Args, CallKind, Decision, Decisions};
+pub(crate) use definition::Successor;
 pub use definition::{
     AttemptFailure, Encoded, Limits, MismatchPolicy, Named, StepDefinition, StepFuture,
     StepOutcome, StepRun, WorkflowBegin, WorkflowDefinition, WorkflowFuture,
 };
-pub(crate) use definition::Successor;
 pub(crate) use event::{Event, EventKind};
 pub(crate) use file::HistoryFile;
-pub use filter::{DeadLetter, RunSummary};
 pub(crate) use filter::RunQuery;
+pub use filter::{DeadLetter, RunSummary};
 pub use history::{History, HistoryEvent};
 pub(crate) use id::{CallId, RunId, WriterId};
 pub(crate) use item::{

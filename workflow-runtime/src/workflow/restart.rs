@@ -110,8 +110,10 @@ fn next_generation<W: Workflow>(call: Call<W>, at: &Location<'_>) -> Encoded {
     let named = &W::definition().named;
     if !named.is_any_version_of(&info.workflow) {
         let (other, this) = (named.name, &info.workflow);
-        let what = format!("got a call of `{other}`, and this is a run of `{this}`: the result \
-            that its handles wait for is of this workflow");
+        let what = format!(
+            "got a call of `{other}`, and this is a run of `{this}`: the result \
+            that its handles wait for is of this workflow"
+        );
         misused(at, &what);
     }
     if options.id.is_some_and(|id| id != info.id) {

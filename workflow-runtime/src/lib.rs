@@ -194,7 +194,7 @@ pub use workflow_macros::step;
 /// | `name = ".."` | the name in the store; default: the function's. Unique in a program |
 /// | `was = ".."`, `was = ["..", ".."]` | names it had before: their runs go on |
 /// | `version = 2` | another workflow for the store, which calls it `name@2`: runs of version 1 go on with the function that has no `version`, kept beside it, or wait for it. `was = "name"` takes them over |
-/// | `on_mismatch = fail` | a run whose history this code does not repeat ends with [`FailureKind::Mismatch`]; default: `block` |
+/// | `on_mismatch = fail` | a run whose history this code does not repeat ends with [`FailureKind::Mismatch`]; `restart`: begins anew; default: `block` |
 /// | `allow(WF008, reason = "..")` | what the [checks](docs::checks) let pass in it |
 /// | `crate = path` | where this crate is, if it was renamed |
 ///

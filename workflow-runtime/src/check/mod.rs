@@ -23,26 +23,34 @@ pub(crate) struct Scope {
     pub(crate) workflows: Vec<String>,
     /// Most runs; none: all.
     pub(crate) limit: Option<usize>,
+    /// Only those that wait: nobody looks at them before they are due.
+    pub(crate) waiting: bool,
+    /// Other arguments of a call that has its result are a mismatch too.
+    pub(crate) strict: bool,
 }
 
 /// Replays the open runs of a store, newest first.
 pub(crate) async fn check(
     store: Arc<dyn Store>,
+    registry: &Registry,
     limits: Limits,
     build: &str,
     scope: Scope,
 ) -> Result<CheckReport, Error> {
     crate::panics::install();
     let mut report = CheckReport { build: build.to_owned(), runs: Vec::new() };
-    let statuses = vec![Status::Queued, Status::Running, Status::Waiting, Status::Blocked];
-    let workflows = scope.workflows;
+    let statuses = match scope.waiting {
+        true => vec![Status::Waiting],
+        false => vec![Status::Queued, Status::Running, Status::Waiting, Status::Blocked],
+    };
+    let (workflows, strict) = (scope.workflows, scope.strict);
     let mut query = RunQuery { statuses, workflows, limit: PAGE, ..RunQuery::default() };
     loop {
         let left = scope.limit.map_or(usize::MAX, |limit| limit - report.runs.len());
         let page = store.list(query.clone()).await?;
         let numbers: Vec<RunId> = page.iter().take(left).map(|one| RunId(one.run)).collect();
         let loaded = store.load(&numbers).await?.into_iter().map(|(_, loaded)| loaded).collect();
-        report.runs.extend(apart(loaded, limits).await?);
+        report.runs.extend(apart(loaded, registry.clone(), limits, strict).await?);
         let full = page.len() >= PAGE as usize && numbers.len() == page.len();
         match page.last().filter(|_| full) {
             Some(last) => query.after = Some(last.run),
@@ -54,28 +62,33 @@ pub(crate) async fn check(
 /// On a thread without tokio, as workflows have: its hash keys are new.
 async fn apart(
     loaded: Vec<Result<StoredRun, Damage>>,
+    registry: Registry,
     limits: Limits,
+    strict: bool,
 ) -> Result<Vec<CheckedRun>, Error> {
     let (answer, checked) = tokio::sync::oneshot::channel();
     let body = move || {
-        let checked = Registry::new(&[]).map(|registry| {
-            loaded.into_iter().map(|one| examine(&registry, one, limits)).collect()
-        });
+        let checked = loaded.into_iter().map(|one| examine(&registry, one, limits, strict));
         // Whoever asked may have gone.
-        let _gone = answer.send(checked);
+        let _gone = answer.send(checked.collect());
     };
     let failed =
         |error| Error::because(ErrorKind::Unavailable, "no thread could be started", error);
     std::thread::Builder::new().name("check".to_owned()).spawn(body).map_err(failed)?;
     let gone = |_| Error::new(ErrorKind::Unavailable, "the check ended before its answer");
-    checked.await.map_err(gone)?
+    checked.await.map_err(gone)
 }
 
-fn examine(registry: &Registry, loaded: Result<StoredRun, Damage>, limits: Limits) -> CheckedRun {
+fn examine(
+    registry: &Registry,
+    loaded: Result<StoredRun, Damage>,
+    limits: Limits,
+    strict: bool,
+) -> CheckedRun {
     match loaded {
         Ok(stored) => {
             let (workflow, id) = (stored.record.workflow.to_string(), stored.record.id.to_string());
-            CheckedRun { workflow, id, verdict: verdict(registry, &stored, limits) }
+            CheckedRun { workflow, id, verdict: verdict(registry, &stored, limits, strict) }
         }
         Err(Damage { workflow, id, reason }) => {
             CheckedRun { workflow, id, verdict: Verdict::Unreadable(reason) }
@@ -83,10 +96,10 @@ fn examine(registry: &Registry, loaded: Result<StoredRun, Damage>, limits: Limit
     }
 }
 
-fn verdict(registry: &Registry, stored: &StoredRun, limits: Limits) -> Verdict {
+fn verdict(registry: &Registry, stored: &StoredRun, limits: Limits, strict: bool) -> Verdict {
     let StoredRun { record, history, .. } = stored;
     let replay = || {
-        let info = RunInfo::of(record, limits);
+        let info = RunInfo::of(record, limits, strict);
         begin(registry, record, limits).and_then(|future| rehearse(info, future, record, history))
     };
     match replay() {

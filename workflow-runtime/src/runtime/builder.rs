@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Runtime;
 use super::life::{Life, Making};
 use super::location::Location;
+use super::look::Look;
 use crate::call::{Definer, Workflow};
 use crate::chance;
 use crate::client::{Client, Inner, Submitter};
@@ -34,6 +35,8 @@ pub struct Builder {
     lease: Duration,
     pooled: bool,
     codec: Option<Arc<dyn Codec>>,
+    /// Runs that are replayed when the worker has started.
+    look_at: usize,
     #[cfg(feature = "testing")]
     crash: Option<crate::testing::CrashPoint>,
 }
@@ -66,6 +69,8 @@ const LEASE: Duration = Duration::from_secs(15);
 const SHORTEST_LEASE: Duration = Duration::from_secs(1);
 const MAX_STEPS: usize = 10_000;
 const TURN_LIMIT: Duration = Duration::from_secs(2);
+/// Runs that are replayed when a worker starts.
+const LOOK_AT: usize = 1_000;
 /// 30 days.
 const KEEP_COMPLETED: Duration = Duration::from_secs(30 * 86_400);
 
@@ -78,6 +83,7 @@ impl Builder {
             park_after: Duration::from_secs(1),
             limits: Limits { payload: MAX_PAYLOAD },
             max_history: MAX_HISTORY,
+            strict_arguments: false,
             max_runs: MAX_RUNS,
             max_steps: MAX_STEPS,
             max_claims: 5,
@@ -98,6 +104,7 @@ impl Builder {
             lease: LEASE,
             pooled: false,
             codec: None,
+            look_at: LOOK_AT,
             #[cfg(feature = "testing")]
             crash: None,
         }
@@ -154,6 +161,27 @@ impl Builder {
     /// 50,000.
     pub fn max_history(mut self, events: u32) -> Self {
         self.settings.max_history = events.max(1);
+        self
+    }
+
+    /// Blocks a run also where code makes a call with other arguments than its
+    /// history has, and the call has its result already: as the test kit and
+    /// `replay_tests!` do. Without it such a run goes on with the recorded result,
+    /// and a warning is logged: a field that a step's argument has got since is
+    /// mostly harmless. A call that has no result yet, and arguments that were
+    /// those of another call, always block.
+    pub fn strict_arguments(mut self) -> Self {
+        self.settings.strict_arguments = true;
+        self
+    }
+
+    /// How many of the runs that wait for time, the newest, are replayed when the
+    /// worker has started, beside its work: those that this build will not be able
+    /// to go on with are named in the log, long before they are due. What is due is
+    /// tried at once anyway. [`check`](Self::check) looks at all, before a deploy.
+    /// 0: none. Default: 1,000.
+    pub fn check_at_start(mut self, runs: usize) -> Self {
+        self.look_at = runs;
         self
     }
 
@@ -313,8 +341,9 @@ impl Builder {
     /// version. [`ErrorKind::Owned`]: another runtime has the file.
     /// [`ErrorKind::Unavailable`]: the store did not answer.
     pub async fn build(self) -> Result<Runtime, Error> {
-        let registry = Registry::new(&self.workflows)?;
+        let registry = self.registry()?;
         check_state(&self.state)?;
+        let look = Look::new(&self.settings, &registry, self.look_at);
         let pulse = Arc::<Pulse>::default();
         let store = self.open(Use::Run, &pulse).await?;
         let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
@@ -332,6 +361,7 @@ impl Builder {
             grace: self.grace,
         });
         let life = Arc::new(life.await?);
+        let look = look.begin(Arc::clone(&store)).map(Arc::new);
         let (starts, numbers) = (life.starts(), Numbers::new(Arc::clone(&store)));
         let chance = Mutex::new(chance::stream());
         let inner = Inner {
@@ -346,7 +376,7 @@ impl Builder {
             exclusive: false,
             chance,
         };
-        Ok(Runtime { client: Client { inner: Arc::new(inner) }, life })
+        Ok(Runtime { client: Client { inner: Arc::new(inner) }, life, _look: look })
     }
 
     /// Opens the database as a client: it starts runs, reads them and directs
@@ -393,6 +423,10 @@ impl Builder {
             chance,
         };
         Ok(Client { inner: Arc::new(inner) })
+    }
+
+    pub(super) fn registry(&self) -> Result<Registry, Error> {
+        Registry::new(&self.workflows)
     }
 
     pub(super) async fn open(

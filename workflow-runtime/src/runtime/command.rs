@@ -35,16 +35,18 @@ impl Builder {
     }
 
     async fn check_some(self, scope: Scope) -> Result<CheckReport, Error> {
+        let registry = self.registry()?;
         let store = self.open(Use::Look, &Arc::default()).await?;
         let (limits, build) = (self.settings.limits, Arc::clone(&self.settings.build));
-        let report = check::check(Arc::clone(&store), limits, &build, scope).await;
+        let scope = Scope { strict: scope.strict || self.settings.strict_arguments, ..scope };
+        let report = check::check(Arc::clone(&store), &registry, limits, &build, scope).await;
         store.close().await;
         report
     }
 }
 
 const USAGE: &str = "\
-usage: <program> <url> [--workflow <name>].. [--limit <runs>] [--schema <name>]
+usage: <program> <url> [--workflow <name>].. [--limit <runs>] [--schema <name>] [--strict]
 Replays the open runs of a database with the workflows of this program. Starts nothing, writes nothing.
 exit code: 0 this build can go on with all of them, 1 not with all, 2 it could not be checked";
 
@@ -62,7 +64,8 @@ exit code: 0 this build can go on with all of them, 1 not with all, 2 it could n
 /// ```
 ///
 /// The report goes to the standard output, errors to that for errors.
-/// `--workflow` can be given several times.
+/// `--workflow` can be given several times; `--strict` is
+/// [`strict_arguments`](Builder::strict_arguments).
 ///
 /// Exit code 0: this build can go on with all open runs. 1: not with all. 2: the
 /// database could not be checked.
@@ -90,6 +93,7 @@ struct Options {
     workflows: Vec<String>,
     limit: Option<usize>,
     schema: Option<String>,
+    strict: bool,
 }
 
 async fn run(options: Options) -> Result<CheckReport, Error> {
@@ -97,7 +101,8 @@ async fn run(options: Options) -> Result<CheckReport, Error> {
     if let Some(schema) = options.schema {
         builder = builder.schema(schema);
     }
-    let scope = Scope { workflows: options.workflows, limit: options.limit };
+    let (workflows, limit, strict) = (options.workflows, options.limit, options.strict);
+    let scope = Scope { workflows, limit, strict, waiting: false };
     builder.check_some(scope).await
 }
 
@@ -108,6 +113,7 @@ fn parse(args: impl IntoIterator<Item = String>) -> Result<Options, String> {
         let mut value = || args.next().ok_or_else(|| format!("`{arg}` needs a value"));
         match arg.as_str() {
             "--workflow" => options.workflows.push(value()?),
+            "--strict" => options.strict = true,
             "--schema" => options.schema = Some(value()?),
             "--limit" => {
                 let text = value()?;
@@ -137,8 +143,9 @@ mod tests {
             workflows: vec!["pay".to_owned(), "ship".to_owned()],
             limit: Some(20),
             schema: None,
+            strict: true,
         };
-        let line = "--workflow pay sqlite://shop.db --limit 20 --workflow ship";
+        let line = "--workflow pay sqlite://shop.db --limit 20 --workflow ship --strict";
         assert_eq!(parsed(line).unwrap(), expected);
         for (line, fault) in [
             ("", "which database?"),

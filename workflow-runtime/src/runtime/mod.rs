@@ -4,6 +4,7 @@ mod builder;
 mod command;
 mod life;
 mod location;
+mod look;
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 pub use builder::{Builder, Durability};
 pub use command::check_command;
 use life::Life;
+use look::Looking;
 
 use crate::call::{Call, Definer, Outcome, Workflow};
 use crate::client::{Client, ErrOf, HandleOf, Health, OkOf, Starting};
@@ -47,6 +49,8 @@ use crate::error::Error;
 pub struct Runtime {
     client: Client,
     life: Arc<Life>,
+    /// Ends with it.
+    _look: Option<Arc<Looking>>,
 }
 
 impl fmt::Debug for Runtime {

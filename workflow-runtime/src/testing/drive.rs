@@ -86,6 +86,7 @@ pub(super) fn settings(build: &str) -> Settings {
         park_after: Duration::from_secs(1),
         limits: Limits { payload: 1 << 20 },
         max_history: 50_000,
+        strict_arguments: true,
         max_runs: 10_000,
         max_steps: 10_000,
         max_claims: 5,

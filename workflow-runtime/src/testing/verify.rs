@@ -1,7 +1,7 @@
 //! What is checked after every run of a test, without a word of the test.
 
 use super::world::World;
-use crate::model::{Blocked, Event, Limits, RunRecord, StoredRun};
+use crate::model::{Blocked, Event, Limits, RunId, RunQuery, RunRecord, StoredRun};
 use crate::registry::Registry;
 use crate::store::Store;
 use crate::turn::{RunInfo, verify};
@@ -23,7 +23,7 @@ pub(super) fn replay(
     let begun = crate::panics::catch(|| (definition.begin)(&record.args, limits));
     let future = begun.map_err(|panic| panic.to_string())?;
     let future = future.map_err(|error| format!("its arguments cannot be read: {error}"))?;
-    let info = RunInfo::of(record, limits);
+    let info = RunInfo::of(record, limits, true);
     verify(info, future, record, history).map_err(|fault| fault.explain())
 }
 
@@ -42,10 +42,17 @@ pub(super) fn replay_apart(
     thread.join().unwrap_or_else(|_| Err("the replay panicked".to_owned()))
 }
 
-/// The runs of a test, as they are in the store.
+/// The runs of a test as they are in the store, and what they began themselves.
 pub(super) async fn stored(world: &World, store: &dyn Store) -> Vec<StoredRun> {
-    let runs: Vec<_> = world.state().runs.iter().copied().collect();
-    match store.load(&runs).await {
+    let all = store.list(RunQuery { limit: u32::MAX, ..RunQuery::default() }).await;
+    let loaded = match all {
+        Ok(all) => {
+            let runs: Vec<RunId> = all.iter().rev().map(|one| RunId(one.run)).collect();
+            store.load(&runs).await
+        }
+        Err(error) => Err(error),
+    };
+    match loaded {
         Ok(loaded) => loaded.into_iter().filter_map(|(_, stored)| stored.ok()).collect(),
         Err(error) => {
             world.violation(format!("the runs cannot be read: {error}"));

@@ -1,7 +1,13 @@
 //! Compares what a turn decides now with what it decided when it first ran.
 
+use std::collections::BTreeSet;
+
+use super::Fault;
+use super::instance::Instance;
 use super::table::{CallSpec, Slot};
-use crate::model::{CallText, ComparedCall, Decision, Decisions, Mismatch, MismatchCause as Cause};
+use crate::model::{
+    CallId, CallText, ComparedCall, Decision, Decisions, Mismatch, MismatchCause as Cause,
+};
 use crate::text::cut;
 
 /// Checks that `now`, the calls that the turn of event `seq` made, are those
@@ -34,6 +40,83 @@ pub(super) fn compare(
     });
     let calls = calls.collect();
     Err(Box::new(Mismatch { calls, ..bare(seq, event, cause(recorded, &specs)) }))
+}
+
+/// Calls of a history that code makes with other arguments now. It goes on with
+/// the results that are there, unless an argument belongs to another call: then
+/// results would be at the wrong place.
+#[derive(Default)]
+pub(super) struct Changed {
+    strict: bool,
+    /// Which call, and the arguments that it has now.
+    calls: Vec<(CallId, u64)>,
+    /// The first difference.
+    fault: Option<Fault>,
+    /// All calls of the history: their arguments.
+    known: BTreeSet<(u64, CallId)>,
+}
+
+impl Changed {
+    pub(super) fn of(strict: bool) -> Self {
+        Self { strict, ..Self::default() }
+    }
+
+    /// What a turn recorded.
+    pub(super) fn saw(&mut self, recorded: &Decisions) {
+        if !self.strict {
+            let calls = recorded.calls.iter();
+            self.known.extend(calls.filter_map(|decision| Some((decision.hash?, decision.call))));
+        }
+    }
+
+    /// A turn differs.
+    ///
+    /// # Errors
+    ///
+    /// In more than arguments, or arguments are compared strictly.
+    pub(super) fn note(
+        &mut self,
+        fault: Fault,
+        recorded: &Decisions,
+        now: &[Slot],
+    ) -> Result<(), Fault> {
+        let recorded = &recorded.calls;
+        let other = recorded.iter().zip(now).filter(|(was, is)| !is_same(was, &is.spec));
+        let all = recorded.len() == now.len()
+            && recorded.iter().zip(now).all(|(was, is)| is_same_function(was, &is.spec));
+        if self.strict || !all {
+            return Err(fault);
+        }
+        for (was, is) in other {
+            self.calls.push((was.call, is.spec.hash));
+        }
+        self.fault.get_or_insert(fault);
+        Ok(())
+    }
+
+    /// At the end of the history.
+    ///
+    /// # Errors
+    ///
+    /// A call has no result yet, or the arguments of another call.
+    pub(super) fn judge(&mut self, instance: &Instance) -> Result<(), Fault> {
+        let Some(fault) = self.fault.take() else { return Ok(()) };
+        let is_anothers = |hash: u64, call: CallId| {
+            let same = (hash, CallId(0))..=(hash, CallId(u32::MAX));
+            self.known.range(same).any(|(_, other)| *other != call)
+        };
+        let bad =
+            |(call, is): &(CallId, u64)| instance.is_waiting(*call) || is_anothers(*is, *call);
+        if self.calls.iter().any(bad) {
+            return Err(fault);
+        }
+        tracing::warn!(
+            "a call is made with other arguments than when it got its result, and goes on with \
+             that: {}",
+            fault.explain()
+        );
+        Ok(())
+    }
 }
 
 fn bare(event: u32, event_text: &str, cause: Cause) -> Mismatch {

@@ -219,6 +219,10 @@ impl Instance {
         self.table.as_deref_mut().ok_or(Fault::Gone)
     }
 
+    pub(super) fn is_strict(&self) -> bool {
+        self.table.as_ref().is_none_or(|table| table.info.strict)
+    }
+
     pub(super) fn call(&self, call: CallId) -> Option<&CallSpec> {
         self.table.as_ref()?.slot(call).map(|slot| &slot.spec)
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Fault;
 #[cfg(feature = "testing")]
 use super::compare::other_result;
-use super::compare::{compare, not_awaited, returned_early, show_spec};
+use super::compare::{Changed, compare, not_awaited, returned_early, show_spec};
 use super::instance::{Instance, Turn};
 use super::table::RunInfo;
 use crate::clock::Timestamp;
@@ -73,6 +73,7 @@ pub(super) fn replay(
     instance.replaying = true;
     let mut replay = Replay::of(instance, record);
     replay.all(record, history)?;
+    replay.changed.judge(replay.instance)?;
     let Replay { last, undelivered, build, .. } = replay;
     instance.replaying = false;
     let next_seq = history.last().map_or(1, |event| event.seq + 1);
@@ -92,12 +93,15 @@ struct Replay<'a> {
     /// What the workflow returned; only where the run has ended.
     returned: Option<Encoded>,
     ends: bool,
+    /// Calls that are made with other arguments now.
+    changed: Changed,
 }
 
 impl<'a> Replay<'a> {
     fn of(instance: &'a mut Instance, record: &RunRecord) -> Self {
         let (last, undelivered) = (record.created, VecDeque::new());
-        Self { instance, last, build: None, undelivered, returned: None, ends: false }
+        let changed = Changed::of(instance.is_strict());
+        Self { instance, last, build: None, undelivered, returned: None, ends: false, changed }
     }
 
     fn all(&mut self, record: &RunRecord, history: &[Event]) -> Result<(), Fault> {
@@ -175,8 +179,11 @@ impl<'a> Replay<'a> {
         self.instance.patched(&recorded.patched)?;
         let turn = event.deliver(self.instance, self.last)?;
         let made = self.instance.slots(turn.created.clone());
-        compare(event.seq(), &event.show(), recorded, made, turn.created.start)
-            .map_err(disagree)?;
+        let compared = compare(event.seq(), &event.show(), recorded, made, turn.created.start);
+        if let Err(mismatch) = compared {
+            self.changed.note(disagree(mismatch), recorded, made)?;
+        }
+        self.changed.saw(recorded);
         // The row that ends a run ends it in the same commit: an open run has
         // no turn in its history that ended it.
         match turn.ended {

@@ -36,11 +36,13 @@ pub(crate) struct RunInfo {
     pub(crate) payload_limit: usize,
     /// Most events of its history.
     pub(crate) history_limit: u32,
+    /// Other arguments of a call that has its result are a mismatch too.
+    pub(crate) strict: bool,
 }
 
 impl RunInfo {
     /// Of a stored run that is replayed and goes no further.
-    pub(crate) fn of(record: &RunRecord, limits: Limits) -> Self {
+    pub(crate) fn of(record: &RunRecord, limits: Limits, strict: bool) -> Self {
         Self {
             run: record.run,
             workflow: Arc::clone(&record.workflow),
@@ -49,6 +51,7 @@ impl RunInfo {
             meta: record.meta.clone(),
             payload_limit: limits.payload,
             history_limit: u32::MAX,
+            strict,
         }
     }
 }

@@ -41,7 +41,8 @@ impl WorkflowThread {
         let settings = &self.shared.parts.settings;
         let (payload_limit, history_limit) = (settings.limits.payload, settings.max_history);
         let (workflow, id) = (Arc::clone(of.0), of.1);
-        RunInfo { run, workflow, id, seed, meta, payload_limit, history_limit }
+        let strict = settings.strict_arguments;
+        RunInfo { run, workflow, id, seed, meta, payload_limit, history_limit, strict }
     }
 
     fn begin(

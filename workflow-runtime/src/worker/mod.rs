@@ -58,6 +58,8 @@ pub(crate) struct Settings {
     pub(crate) limits: Limits,
     /// Most events of a history.
     pub(crate) max_history: u32,
+    /// Other arguments of a call that has its result are a mismatch too.
+    pub(crate) strict_arguments: bool,
     /// Most runs in hand at one time.
     pub(crate) max_runs: usize,
     /// Most attempts of steps at one time.

@@ -70,6 +70,7 @@ fn settings(threads: usize) -> Settings {
         park_after: Duration::ZERO,
         limits: Limits { payload: 1 << 20 },
         max_history: 1_000,
+        strict_arguments: true,
         max_runs: 100,
         max_steps: 100,
         max_claims: 5,

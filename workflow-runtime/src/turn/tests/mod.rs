@@ -1,6 +1,8 @@
 //! The replay engine under a seeded simulation, and its single rules.
 
+mod bench;
 mod chance;
+mod exhaustive;
 mod programs;
 mod rules;
 mod simulation;
@@ -35,21 +37,33 @@ pub(super) struct TestCall {
     name: &'static str,
     args: Arc<str>,
     timer_ms: Option<u64>,
+    /// Its result need not be that of its arguments.
+    untyped: bool,
     at: &'static Location<'static>,
+}
+
+/// A step whose result is taken as it is.
+#[track_caller]
+pub(super) fn untyped(name: &'static str, args: &str) -> TestCall {
+    let mut call = step(name, args);
+    call.untyped = true;
+    call
 }
 
 #[track_caller]
 #[expect(clippy::needless_pass_by_value, reason = "programs read better")]
 pub(super) fn step(name: &'static str, args: impl ToString) -> TestCall {
     let args = serde_json::to_string(&[args.to_string()]).unwrap().into();
-    TestCall { place: Place::default(), name, args, timer_ms: None, at: Location::caller() }
+    let at = Location::caller();
+    TestCall { place: Place::default(), name, args, timer_ms: None, untyped: false, at }
 }
 
 #[track_caller]
 pub(super) fn sleep(millis: u64) -> TestCall {
     let args = format!("[{millis}]").into();
     let at = Location::caller();
-    TestCall { place: Place::default(), name: "sleep", args, timer_ms: Some(millis), at }
+    let (place, timer_ms) = (Place::default(), Some(millis));
+    TestCall { place, name: "sleep", args, timer_ms, untyped: false, at }
 }
 
 /// The result that belongs to a step: a result at another call is noticed.
@@ -61,7 +75,7 @@ impl Future for TestCall {
     type Output = String;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<String> {
-        let Self { place, name, args, timer_ms, at } = &mut *self;
+        let Self { place, name, args, timer_ms, untyped, at } = &mut *self;
         let spec = |table: &Table| CallSpec {
             target: match timer_ms {
                 None => Target::Step { definition: None, overrides: None },
@@ -77,7 +91,9 @@ impl Future for TestCall {
         };
         match poll_call(place, cx, spec) {
             Polled::Pending => Poll::Pending,
-            Polled::Ready(outcome) if timer_ms.is_some() => Poll::Ready(outcome.text.to_string()),
+            Polled::Ready(outcome) if timer_ms.is_some() || *untyped => {
+                Poll::Ready(outcome.text.to_string())
+            }
             Polled::Ready(outcome) => {
                 assert_eq!(*outcome.text, result_of(name, args), "a result moved between calls");
                 Poll::Ready(serde_json::from_str(&outcome.text).unwrap())

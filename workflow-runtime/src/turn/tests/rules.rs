@@ -3,124 +3,14 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
+use super::bench::{Bench, Code, STRICT, at};
 use super::chance::Rng;
 use super::programs::SHAPES;
-use super::{result_of, sleep, step, take_trace, workflow};
-use crate::clock::Timestamp;
-use crate::model::{
-    Answer, Blocked, BlockedKind, CallId, EventKind, Item, RunId, StoredRun, WorkflowFuture,
-    WriterId,
-};
+use super::{result_of, sleep, step, workflow};
+use crate::model::{Answer, BlockedKind, CallId, EventKind, WorkflowFuture};
 use crate::store::Tables;
 use crate::turn::actor::Fate;
-use crate::turn::{Actor, Identity, RunInfo, Target};
-
-type Code = fn() -> WorkflowFuture;
-
-fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(millis)
-}
-
-/// One run, one store, every commit answered at once.
-struct Bench {
-    tables: Tables,
-    actor: Actor,
-    running: Vec<CallId>,
-    now: i64,
-    fate: Option<Fate>,
-}
-
-impl Bench {
-    fn identity(writer: i64) -> Identity {
-        Identity { writer: WriterId(writer), build: "b1".into(), workflow: "w".into() }
-    }
-
-    fn info() -> RunInfo {
-        RunInfo {
-            workflow: "test".into(),
-            run: RunId(1),
-            id: "order-1".into(),
-            seed: 3,
-            meta: None,
-            payload_limit: 1 << 20,
-            history_limit: 1_000,
-        }
-    }
-
-    fn start(code: Code) -> Self {
-        let actor =
-            Actor::start(Self::info(), Self::identity(1), "[]".into(), Ok(code()), at(1_000));
-        Self::around(Tables::default(), actor, 1_000)
-    }
-
-    fn around(tables: Tables, actor: Actor, now: i64) -> Self {
-        let mut bench = Self { tables, actor, running: Vec::new(), now, fate: None };
-        let frontier = bench.actor.frontier_after_start();
-        bench.running.extend(frontier);
-        bench.commit();
-        bench
-    }
-
-    /// The process dies; `code` goes on in the next one.
-    fn crash(mut self, code: Code) -> Self {
-        let stored = self.stored();
-        let now = self.now + 100;
-        self.tables.seize(RunId(1), WriterId(now), at(now));
-        take_trace();
-        let actor = Actor::recover(Self::info(), Self::identity(now), &stored, Ok(code()), at(now));
-        Self::around(self.tables, actor, now)
-    }
-
-    fn stored(&self) -> StoredRun {
-        self.tables.load(RunId(1)).unwrap()
-    }
-
-    fn commit(&mut self) -> Vec<Item> {
-        let mut items = Vec::new();
-        while let Some(item) = self.actor.flush() {
-            let answer = self.tables.commit(std::slice::from_ref(&item)).remove(0);
-            items.push(item);
-            self.answer(answer);
-        }
-        items
-    }
-
-    fn answer(&mut self, answer: Answer) {
-        let effects = self.actor.answered(answer, at(self.now));
-        self.running.retain(|call| !effects.abort.contains(call));
-        self.running.extend(effects.launch);
-        self.fate = effects.fate.or(self.fate.take());
-    }
-
-    /// Ends the call at that place of the running ones.
-    fn end(&mut self, place: usize) {
-        let call = self.running.remove(place);
-        self.now += 10;
-        let spec = self.actor.call(call).unwrap().clone();
-        let outcome: Arc<str> = match spec.target {
-            Target::Timer { .. } => "null".into(),
-            Target::Step { .. } => result_of(spec.name, &spec.args).into(),
-        };
-        self.actor.deliver(call, outcome.into(), at(self.now));
-        self.commit();
-    }
-
-    fn names(&self) -> Vec<&'static str> {
-        self.running.iter().filter_map(|call| Some(self.actor.call(*call)?.name)).collect()
-    }
-
-    fn report(&self) -> Option<Blocked> {
-        let open = self.stored().record.open?;
-        open.blocked.map(|text| Blocked::from_json(&text))
-    }
-}
-
-impl Actor {
-    /// Steps that a recovered run starts at once; none of a new one.
-    fn frontier_after_start(&mut self) -> Vec<CallId> {
-        if self.is_new() { Vec::new() } else { self.frontier() }
-    }
-}
+use crate::turn::{Actor, Target};
 
 fn old() -> WorkflowFuture {
     workflow(async {
@@ -190,6 +80,73 @@ fn a_deploy_of_changed_code_is_reported_before_anything_runs() {
                 assert!(report.message().contains(cause), "{report}");
                 assert!(bench.running.is_empty(), "{cause}: something was started");
                 assert_eq!(bench.stored().history.len(), events, "the history is as it was");
+            }
+        }
+    }
+}
+
+/// A step whose result is of use whatever its argument was.
+async fn noted(name: &'static str, note: &str) {
+    drop(super::untyped(name, note).await);
+}
+
+fn three_notes() -> WorkflowFuture {
+    workflow(async {
+        noted("note", "a").await;
+        noted("note", "b").await;
+        noted("note", "c").await;
+        "done".to_owned()
+    })
+}
+
+#[test]
+fn other_arguments_of_a_call_with_a_result_are_a_warning_unless_they_were_anothers() {
+    fn other() -> WorkflowFuture {
+        workflow(async {
+            noted("note", "A").await;
+            noted("note", "b").await;
+            noted("note", "c").await;
+            "done".to_owned()
+        })
+    }
+    fn shifted() -> WorkflowFuture {
+        workflow(async {
+            noted("note", "b").await;
+            noted("note", "c").await;
+            noted("note", "d").await;
+            "done".to_owned()
+        })
+    }
+    struct Strict;
+    impl Drop for Strict {
+        fn drop(&mut self) {
+            STRICT.set(true);
+        }
+    }
+    let _again = Strict;
+    for (strict, code, blocked) in [
+        // In flight: always.
+        (false, other as Code, [true, false, false]),
+        (true, other, [true, true, true]),
+        // With two results the first has the arguments of the second.
+        (false, shifted, [true, true, true]),
+        (true, shifted, [true, true, true]),
+    ] {
+        STRICT.set(strict);
+        for (events, blocked) in (0..).zip(blocked) {
+            let mut bench = Bench::start(three_notes);
+            (0..events).for_each(|_| bench.end(0));
+            let mut bench = bench.crash(code);
+            assert_eq!(
+                bench.report().is_some(),
+                blocked,
+                "{strict} {events}: {:?}",
+                bench.report()
+            );
+            if !blocked {
+                while bench.fate.is_none() {
+                    bench.end(0);
+                }
             }
         }
     }

@@ -119,6 +119,7 @@ impl World {
     fn info(run: RunId, id: &str) -> RunInfo {
         RunInfo {
             workflow: "test".into(),
+            strict: true,
             run,
             id: id.into(),
             seed: 7,

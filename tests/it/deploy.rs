@@ -245,6 +245,114 @@ async fn two_versions_of_a_workflow_stand_side_by_side() {
     runtime.shutdown().await.unwrap();
 }
 
+#[step]
+async fn told(#[state] world: &World, what: String) -> Result<()> {
+    world.notes.lock().unwrap().push(what);
+    Ok(())
+}
+
+/// Version 2 tells something else.
+#[workflow]
+async fn tells() -> Result<()> {
+    told(if version() == 2 { "new" } else { "old" }.to_owned()).await?;
+    pay("dave".into()).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn other_arguments_of_a_call_that_has_its_result_block_a_run_only_where_they_are_to() {
+    let _one = ONE.lock().await;
+    for strict in [true, false] {
+        let (place, world) = (Place::new(), Arc::<World>::default());
+        let first = life(&place, &world, 1).await;
+        first.start(tells().id("t")).await.unwrap();
+        while world.bodies() < 1 {
+            tokio::task::yield_now().await;
+        }
+        first.shutdown().await.unwrap();
+        VERSION.store(2, Ordering::SeqCst);
+        let second = builder(&place, &world).build_id("build 2");
+        let second = if strict { second.strict_arguments() } else { second };
+        let report = builder(&place, &world).check().await.unwrap();
+        assert!(report.is_good(), "{report}");
+        let second = second.build().await.unwrap();
+        let run = second.handle(tells, "t");
+        if strict {
+            let report = report_of(&run).await;
+            assert!(report.message().contains("told(\"old\")   step told(\"new\")"), "{report}");
+        } else {
+            run.result().await.unwrap();
+        }
+        assert_eq!(*world.notes.lock().unwrap(), ["old"], "it was told once");
+        second.shutdown().await.unwrap();
+    }
+}
+
+/// A run that waits, and that version 2 cannot go on with.
+#[workflow]
+async fn waits_long() -> Result<()> {
+    prepare("x".into()).await?;
+    if version() == 2 {
+        audit().await?;
+    }
+    workflow::sleep(Duration::from_secs(3_600)).await;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_worker_that_starts_names_the_waiting_runs_that_it_will_not_be_able_to_go_on_with() {
+    use std::sync::Mutex;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<String>>);
+
+    impl tracing::field::Visit for Lines {
+        fn record_debug(&mut self, _: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+            self.0.lock().unwrap().push_str(&format!("{value:?}\n"));
+        }
+    }
+
+    impl tracing::Subscriber for Lines {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn event(&self, event: &tracing::Event<'_>) {
+            event.record(&mut self.clone());
+        }
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+    }
+
+    let _one = ONE.lock().await;
+    let (place, world) = (Place::new(), Arc::<World>::default());
+    VERSION.store(1, Ordering::SeqCst);
+    let first = builder(&place, &world).park_after(Duration::ZERO).build().await.unwrap();
+    let run = first.start(waits_long().id("w")).await.unwrap();
+    while run.status().await.unwrap() != Status::Waiting {
+        tokio::task::yield_now().await;
+    }
+    first.shutdown().await.unwrap();
+    let lines = Lines::default();
+    let _told = tracing::subscriber::set_default(lines.clone());
+    let second = life(&place, &world, 2).await;
+    while lines.0.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let told = lines.0.lock().unwrap().clone();
+    assert!(told.contains("cannot go on with 1 of the 1 waiting runs"), "{told}");
+    assert!(told.contains("`waits_long` (run w)") && told.contains("`audit` stands"), "{told}");
+    // It was only looked at.
+    let run = second.handle(waits_long, "w");
+    assert_eq!(run.status().await.unwrap(), Status::Waiting);
+    assert_eq!(world.bodies(), 0);
+    second.shutdown().await.unwrap();
+}
+
 /// The order of a hash table decides, and this build is no other one.
 #[workflow]
 #[expect(clippy::disallowed_types, reason = "its order is what is found")]
@@ -267,7 +375,8 @@ async fn code_that_is_not_deterministic_is_proven_to_be() {
         tokio::task::yield_now().await;
     }
     first.shutdown().await.unwrap();
-    let again = life(&place, &world, 1).await;
+    let again = builder(&place, &world).build_id("build 1").strict_arguments();
+    let again = again.build().await.unwrap();
     let report = report_of(&again.handle(in_hash_order, "h")).await;
     let mismatch = report.mismatch().unwrap();
     assert!(matches!(mismatch.cause(), MismatchCause::NotDeterministic(_)), "{report}");

@@ -16,6 +16,12 @@ const MAX_ARGS: usize = 4096;
 pub(crate) enum CallKind {
     Step,
     Timer,
+    /// A signal is waited for.
+    Receive,
+    /// Another workflow is run.
+    Child,
+    /// A signal is sent.
+    Send,
 }
 
 impl CallKind {
@@ -23,6 +29,9 @@ impl CallKind {
         match self {
             Self::Step => "step",
             Self::Timer => "timer",
+            Self::Receive => "receive",
+            Self::Child => "child",
+            Self::Send => "send",
         }
     }
 }
@@ -65,6 +74,12 @@ struct Stored<'a> {
     #[serde(default)]
     timer: Option<String>,
     #[serde(default)]
+    receive: Option<String>,
+    #[serde(default)]
+    child: Option<String>,
+    #[serde(default)]
+    send: Option<String>,
+    #[serde(default)]
     hash: Option<String>,
     #[serde(default)]
     at: Option<String>,
@@ -104,10 +119,16 @@ impl Decision {
 
     fn from_stored(stored: Stored<'_>) -> Result<Self, String> {
         let Some(call) = stored.call else { return Err("a call has no number".to_owned()) };
-        let (kind, name) = match (stored.step, stored.timer) {
-            (Some(name), None) => (CallKind::Step, name),
-            (None, Some(name)) => (CallKind::Timer, name),
-            _ => return Err(format!("call {call} is of no known kind")),
+        let kinds = [
+            (CallKind::Step, stored.step),
+            (CallKind::Timer, stored.timer),
+            (CallKind::Receive, stored.receive),
+            (CallKind::Child, stored.child),
+            (CallKind::Send, stored.send),
+        ];
+        let mut named = kinds.into_iter().filter_map(|(kind, name)| Some((kind, name?)));
+        let (Some((kind, name)), None) = (named.next(), named.next()) else {
+            return Err(format!("call {call} is of no known kind"));
         };
         let hash = stored.hash.map(|hash| {
             u64::from_str_radix(&hash, 16)

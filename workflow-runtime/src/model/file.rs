@@ -161,6 +161,8 @@ impl HistoryFile {
             Ok::<_, String>(End { how, output: end.output.get().into(), at: end.at })
         });
         let record = RunRecord {
+            parent: None,
+            generation: 1,
             run: RunId(self.run),
             workflow: self.workflow.into(),
             id: self.id.into(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CallId, Command, Event, RunId, Status, WriterId};
+use super::{CallId, Command, Event, Mail, RunId, Status, Traffic, Undelivered, WriterId};
 use crate::clock::Timestamp;
 
 /// What one run wants committed together. Sent again after a lost reply it is
@@ -35,6 +35,12 @@ pub(crate) struct Item {
     pub(crate) obeys: i64,
     /// It got further than when it was claimed: it is suspected no more.
     pub(crate) progress: bool,
+    /// What it asks of others, and what it took of theirs.
+    pub(crate) traffic: Option<Box<Traffic>>,
+    /// How many messages for it its memory knows of.
+    pub(crate) heard: i64,
+    /// Whose child it is: told of the end in the same commit.
+    pub(crate) parent: Option<RunId>,
 }
 
 /// A new run.
@@ -50,6 +56,8 @@ pub(crate) struct Start {
     pub(crate) decided: Option<Arc<str>>,
     /// JSON map of texts.
     pub(crate) meta: Option<Arc<str>>,
+    /// The run that waits for it, and its call.
+    pub(crate) parent: Option<(RunId, CallId)>,
     /// Nobody has it in hand: whoever claims it runs it.
     pub(crate) queued: bool,
     pub(crate) at: Timestamp,
@@ -172,6 +180,9 @@ impl Item {
             unblock: false,
             obeys: 0,
             progress: false,
+            traffic: None,
+            heard: 0,
+            parent: None,
         }
     }
 
@@ -186,7 +197,11 @@ impl Item {
     }
 
     fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
-        let starts = self.start.iter().chain(&self.successor).flat_map(|start| {
+        let traffic = self.traffic.iter();
+        let children = traffic.clone().flat_map(|all| all.children.iter().map(|(_, start)| start));
+        let posts = traffic.flat_map(|all| all.posts.iter().map(|(_, post)| &post.body));
+        let starts = self.start.iter().chain(&self.successor).map(|start| &**start);
+        let starts = starts.chain(children).flat_map(|start| {
             let (decided, meta) = (start.decided.as_ref(), start.meta.as_ref());
             [Some(&start.id), Some(&start.args), decided, meta].into_iter().flatten()
         });
@@ -196,7 +211,7 @@ impl Item {
         let attempts = attempts.flat_map(|record| record.detail.iter().chain([&record.error]));
         let ends = self.end.iter().map(|end| &end.output);
         let blocks = self.block.iter().map(|block| &block.report);
-        starts.chain(events).chain(attempts).chain(ends).chain(blocks)
+        starts.chain(events).chain(attempts).chain(ends).chain(blocks).chain(posts)
     }
 }
 
@@ -220,6 +235,8 @@ pub(crate) enum Answer {
     NotEnded,
     /// It can never be stored; the reason.
     Refused(String),
+    /// It is durable, except what these calls ask of others.
+    Undelivered(Vec<(CallId, Undelivered)>),
 }
 
 /// One run as the store has it, without its history.
@@ -232,6 +249,10 @@ pub(crate) struct RunRecord {
     pub(crate) seed: i64,
     pub(crate) decided: Option<Arc<str>>,
     pub(crate) meta: Option<Arc<str>>,
+    /// The run that waits for it, and its call.
+    pub(crate) parent: Option<(RunId, CallId)>,
+    /// From 1; a restart begins the next.
+    pub(crate) generation: u32,
     pub(crate) created: Timestamp,
     pub(crate) end: Option<End>,
     pub(crate) open: Option<OpenRun>,
@@ -264,6 +285,8 @@ pub(crate) struct OpenRun {
     pub(crate) claims: u32,
     /// JSON of a `Blocked`, if it is set aside.
     pub(crate) blocked: Option<Arc<str>>,
+    /// How many messages have come for it, ever.
+    pub(crate) mail: i64,
 }
 
 /// One open run with everything needed to go on with it.
@@ -274,4 +297,14 @@ pub(crate) struct StoredRun {
     pub(crate) attempts: Vec<AttemptRecord>,
     /// Cancellations that are not in the history yet, oldest first.
     pub(crate) cancels: Vec<Command>,
+    /// Messages that it has not taken, oldest first.
+    pub(crate) mail: Vec<Mail>,
+}
+
+impl StoredRun {
+    /// A run as far as a replay needs it.
+    pub(crate) fn read_back(record: RunRecord, history: Vec<Event>) -> Self {
+        let (attempts, cancels, mail) = (Vec::new(), Vec::new(), Vec::new());
+        Self { record, history, attempts, cancels, mail }
+    }
 }

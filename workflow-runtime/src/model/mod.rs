@@ -11,6 +11,7 @@ mod filter;
 mod history;
 mod id;
 mod item;
+mod mail;
 mod meta;
 mod mismatch;
 mod retry;
@@ -33,6 +34,7 @@ pub(crate) use id::{CallId, RunId, WriterId};
 pub(crate) use item::{
     Answer, AttemptRecord, Block, End, Ended, Item, OpenRun, RunRecord, Start, StoredRun,
 };
+pub(crate) use mail::{Mail, MailKind, News, Post, Traffic, Undelivered};
 pub(crate) use meta::{read_meta, write_meta};
 pub use mismatch::{CallText, ComparedCall, Mismatch, MismatchCause};
 pub use retry::RetryPolicy;

@@ -2,7 +2,7 @@
 //! to the store inside.
 
 /// Writes `impl Store` for a decorator with a field `inner`: `commit`, `claim`,
-/// `load`, `find`, `find_first`, `history` and `ends` are its own.
+/// `load`, `find`, `find_first`, `history`, `ends`, `post`, `news` and `dead_letters` are its own.
 macro_rules! decorate {
     (impl $([$($generics:tt)*])? Store for $name:ty { $($own:tt)* }) => {
         #[async_trait::async_trait]
@@ -50,13 +50,6 @@ macro_rules! decorate {
             }
             async fn list(&self, query: RunQuery) -> Result<Vec<RunSummary>, Error> {
                 self.inner.list(query).await
-            }
-            async fn dead_letters(
-                &self,
-                after: Option<i64>,
-                limit: u32,
-            ) -> Result<Vec<DeadLetter>, Error> {
-                self.inner.dead_letters(after, limit).await
             }
             async fn old(&self, after: RunId, before: Timestamp) -> Result<Sweep, Error> {
                 self.inner.old(after, before).await

@@ -9,10 +9,7 @@ use super::decorate::decorate;
 use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::{Timestamp, pause};
 use crate::error::Error;
-use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
-};
+use crate::model::{Answer, Command, Commanded, DeadLetter, End, Event, Item, News, Post, RunId, RunQuery, RunRecord, RunSummary, Undelivered, WriterId};
 
 /// What happens around the calls of a store.
 pub(crate) trait Disturbance: Send + Sync + 'static {
@@ -93,6 +90,22 @@ decorate! {
 
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             self.inner.history(run).await
+        }
+
+        async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+            self.inner.post(posts).await
+        }
+
+        async fn dead_letters(
+            &self,
+            after: Option<i64>,
+            limit: u32,
+        ) -> Result<Vec<DeadLetter>, Error> {
+            self.inner.dead_letters(after, limit).await
+        }
+
+        async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+            self.inner.news(writer).await
         }
 
         async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {

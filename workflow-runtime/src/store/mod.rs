@@ -56,8 +56,8 @@ pub(crate) use watched::WatchedStore;
 use crate::clock::Timestamp;
 use crate::error::{Error, Failure, FailureKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, StoredRun, WriterId,
+    Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, News, Post, RunId, RunQuery,
+    RunRecord, RunSummary, StoredRun, Undelivered, WriterId,
 };
 
 /// Longest workflow id, in bytes.
@@ -194,6 +194,13 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// a run go those before it, and its id is free.
     async fn delete(&self, runs: &[RunId]) -> Result<u32, Error>;
 
+    /// Delivers signals; answers each, in order. One that was accepted before is
+    /// accepted again, and is there once.
+    async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error>;
+
+    /// What has come for runs of `writer` since it was told last, some of them.
+    async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error>;
+
     /// Writes a copy of everything to a file.
     async fn backup(&self, to: &Path) -> Result<(), Error>;
 
@@ -263,6 +270,11 @@ pub(crate) fn dead(claims: u32, at: Timestamp) -> End {
 /// The end of a run that was terminated.
 pub(crate) fn terminated(command: &Command) -> End {
     end_of(FailureKind::Cancelled, Ended::Cancelled, command.message(), command.at)
+}
+
+/// Why a signal waits for people.
+pub(crate) fn unread_reason(name: &str) -> String {
+    format!("the run ended before it received `{name}`")
 }
 
 /// What an end by the runtime says.

@@ -8,10 +8,7 @@ use super::plan::Fault;
 use super::world::{Place, World};
 use crate::clock::{Timestamp, pause};
 use crate::error::{Error, ErrorKind};
-use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, EventKind, Item, RunId, RunQuery,
-    RunRecord, RunSummary, WriterId,
-};
+use crate::model::{Answer, Command, Commanded, DeadLetter, End, Event, EventKind, Item, News, Post, RunId, RunQuery, RunRecord, RunSummary, Undelivered, WriterId};
 use crate::store::decorate::decorate;
 use crate::store::{Counter, Loaded, Store, Sweep, TakeOver};
 
@@ -158,6 +155,22 @@ decorate! {
 
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             self.inner.history(run).await
+        }
+
+        async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+            self.inner.post(posts).await
+        }
+
+        async fn dead_letters(
+            &self,
+            after: Option<i64>,
+            limit: u32,
+        ) -> Result<Vec<DeadLetter>, Error> {
+            self.inner.dead_letters(after, limit).await
+        }
+
+        async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+            self.inner.news(writer).await
         }
 
         async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {

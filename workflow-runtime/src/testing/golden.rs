@@ -41,7 +41,7 @@ impl Recorded {
     /// A stored value is no JSON.
     pub fn to_text(&self) -> Result<String, String> {
         let (record, history) = (self.record.clone(), self.history.clone());
-        let stored = StoredRun { record, history, attempts: Vec::new(), cancels: Vec::new() };
+        let stored = StoredRun::read_back(record, history);
         HistoryFile::of(&stored)?.to_text()
     }
 

@@ -1,6 +1,6 @@
 //! The table of one run's calls: what it waits for and what it got.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,6 +82,44 @@ pub(crate) enum Target {
     Timer {
         due: Timestamp,
     },
+    /// A signal of its name is taken, as soon as there is one.
+    Receive,
+    /// A run of another workflow is started, and waited for.
+    Child(Box<ChildSpec>),
+    /// A signal is sent.
+    Send(Box<SendSpec>),
+}
+
+/// A child as its parent starts it.
+#[derive(Clone, Debug)]
+pub(crate) struct ChildSpec {
+    pub(crate) id: Arc<str>,
+    pub(crate) seed: i64,
+    /// JSON map of texts.
+    pub(crate) meta: Option<Arc<str>>,
+    pub(crate) on_parent_end: OnParentEnd,
+}
+
+/// What becomes of a child that runs when its parent ends.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OnParentEnd {
+    /// It is cancelled.
+    #[default]
+    Cancel,
+    /// It goes on by itself.
+    Abandon,
+    /// The parent ends after it; if the parent is cancelled, so is the child.
+    Wait,
+}
+
+/// A signal as it is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct SendSpec {
+    /// The workflow id of the receiver.
+    pub(crate) to: Arc<str>,
+    /// JSON.
+    pub(crate) body: Arc<str>,
 }
 
 /// What a call of a step says otherwise than its definition.
@@ -96,6 +134,9 @@ impl CallSpec {
         match self.target {
             Target::Step { .. } => CallKind::Step,
             Target::Timer { .. } => CallKind::Timer,
+            Target::Receive => CallKind::Receive,
+            Target::Child(_) => CallKind::Child,
+            Target::Send(_) => CallKind::Send,
         }
     }
 
@@ -116,6 +157,8 @@ pub(super) enum SlotState {
     Ready(StepOutcome),
     Taken,
     Dropped,
+    /// Nobody waits for it, and it goes on: a child whose handle was dropped.
+    Detached,
 }
 
 /// The calls of one run, in the order of their first polls.
@@ -148,6 +191,9 @@ pub(crate) struct Table {
     pub(super) patched: Vec<Arc<str>>,
     /// Boxed: it is large, and most runs need none.
     chance: Option<Box<ChaCha8Rng>>,
+    /// Signals that were assigned to a call and not taken by it: the next calls
+    /// of their names get them.
+    given_back: VecDeque<(&'static str, StepOutcome)>,
 }
 
 impl Table {
@@ -170,6 +216,7 @@ impl Table {
             patches: BTreeSet::new(),
             patched: Vec::new(),
             chance: None,
+            given_back: VecDeque::new(),
         }
     }
 
@@ -246,9 +293,64 @@ impl Table {
 
     pub(super) fn make(&mut self, spec: CallSpec, waker: Waker) -> CallId {
         let call = CallId(self.len());
-        self.slots.push(Slot { spec, state: SlotState::Waiting(waker), at: self.scopes.at });
-        self.waiting += 1;
+        let state = match self.given_back(&spec) {
+            Some(outcome) => SlotState::Ready(outcome),
+            None => SlotState::Waiting(waker),
+        };
+        self.waiting += usize::from(matches!(state, SlotState::Waiting(_)));
+        self.slots.push(Slot { spec, state, at: self.scopes.at });
         call
+    }
+
+    /// A signal that another call had and did not take.
+    fn given_back(&mut self, spec: &CallSpec) -> Option<StepOutcome> {
+        if !matches!(spec.target, Target::Receive) {
+            return None;
+        }
+        let place = self.given_back.iter().position(|(name, _)| *name == spec.name)?;
+        self.given_back.remove(place).map(|(_, outcome)| outcome)
+    }
+
+    /// Signals that are in the history and that no code took.
+    pub(super) fn not_taken(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
+        let back = self.given_back.iter().map(|(name, outcome)| (*name, &outcome.text));
+        let ready = self.slots.iter().filter_map(|slot| match (&slot.spec.target, &slot.state) {
+            (Target::Receive, SlotState::Ready(outcome)) => Some((slot.spec.name, &outcome.text)),
+            _ => None,
+        });
+        back.chain(ready)
+    }
+
+    /// The child of that call goes on, and nobody waits for it.
+    pub(super) fn detach(&mut self, call: CallId) {
+        let Some(slot) = self.slot_mut(call) else { return };
+        if let SlotState::Waiting(_) = slot.state {
+            slot.state = SlotState::Detached;
+            self.waiting -= 1;
+        }
+    }
+
+    /// Children that have not ended, as far as it is known.
+    pub(super) fn open_children(&self) -> impl Iterator<Item = &ChildSpec> {
+        self.slots.iter().filter_map(|slot| match (&slot.spec.target, &slot.state) {
+            (Target::Child(child), SlotState::Waiting(_) | SlotState::Detached) => Some(&**child),
+            _ => None,
+        })
+    }
+
+    /// Whether the run ends only after some of its children.
+    pub(super) fn waits_for_children(&self) -> bool {
+        self.open_children().any(|child| child.on_parent_end == OnParentEnd::Wait)
+    }
+
+    /// Whether that call's outcome is of use.
+    pub(super) fn wants(&self, call: CallId) -> bool {
+        let Some(slot) = self.slot(call) else { return false };
+        match (&slot.state, &slot.spec.target) {
+            (SlotState::Waiting(_), _) => true,
+            (SlotState::Detached, Target::Child(child)) => child.on_parent_end == OnParentEnd::Wait,
+            _ => false,
+        }
     }
 
     /// Gives a waiting call its outcome; returns whom to wake. `Ok(None)` if
@@ -270,16 +372,27 @@ impl Table {
                 slot.state = SlotState::Dropped;
                 Ok(None)
             }
+            // The run may have waited for it to end.
+            SlotState::Detached => {
+                slot.state = SlotState::Taken;
+                Ok(Some(Waker::noop().clone()))
+            }
             SlotState::Ready(_) | SlotState::Taken => Err(Fault::AnsweredTwice(call)),
         }
     }
 
     pub(super) fn drop_call(&mut self, call: CallId) {
         let Some(slot) = self.slot_mut(call) else { return };
-        if let SlotState::Waiting(_) = slot.state {
-            slot.state = SlotState::Dropped;
-            self.waiting -= 1;
-            self.dropped.push(call);
+        match std::mem::replace(&mut slot.state, SlotState::Dropped) {
+            SlotState::Waiting(_) => {
+                self.waiting -= 1;
+                self.dropped.push(call);
+            }
+            SlotState::Ready(outcome) if matches!(slot.spec.target, Target::Receive) => {
+                let name = slot.spec.name;
+                self.given_back.push_back((name, outcome));
+            }
+            other => slot.state = other,
         }
     }
 

@@ -2,6 +2,7 @@
 //! store must do. Nothing survives the process.
 
 mod control;
+mod mail;
 mod tables;
 
 use std::ops::RangeInclusive;
@@ -14,8 +15,8 @@ use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, News, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
 };
 pub(crate) use tables::Tables;
 
@@ -125,6 +126,15 @@ impl Store for MemoryStore {
 
     async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
         Ok(self.tables().delete(runs))
+    }
+
+    async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+        let mut tables = self.tables();
+        Ok(posts.iter().map(|post| tables.post(post)).collect())
+    }
+
+    async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+        Ok(self.tables().news(writer))
     }
 
     async fn backup(&self, _to: &Path) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 
 mod control;
 mod list;
+mod mail;
 mod open;
 mod owner;
 mod places;
@@ -24,8 +25,8 @@ use super::{Counter, Damage, Loaded, Store, Sweep, TakeOver, reason_of, refusal}
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
+    Answer, Command, Commanded, DeadLetter, End, Event, Item, News, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
 };
 use owner::Owner;
 use places::Places;
@@ -357,6 +358,22 @@ impl Store for SqliteStore {
     async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
         let runs = runs.to_vec();
         self.write(move |connection| control::delete(connection, &runs)).await
+    }
+
+    async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+        self.write(move |connection| mail::post_all(connection, &posts)).await
+    }
+
+    async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+        let told = move |connection: &mut Connection| {
+            read::numbers(connection, include_str!("../../../sql/mail/told.sql"), [writer.0])
+                .map_err(unavailable)
+        };
+        // Mostly there is none, and nothing has to be written.
+        if self.read(told).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.write(move |connection| mail::news(connection, writer)).await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), Error> {

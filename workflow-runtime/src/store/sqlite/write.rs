@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, Row, params};
 
+use super::mail;
 use super::places::Places;
 use super::refusal;
 use crate::clock::Timestamp;
-use crate::model::{Answer, Event, Item, RunId, Start};
+use crate::model::{Answer, End, Event, Item, RunId, Start};
 
 macro_rules! statements {
     ($($name:ident $file:literal)*) => {
@@ -50,6 +51,7 @@ statements! {
     is_same "query/is_same"
     who_owns "query/who_owns"
     is_open "query/is_open"
+    unread "mail/unread"
 }
 
 /// A batch on its way into the database.
@@ -178,10 +180,18 @@ fn apply(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
     if let Some(refused) = refusal(item) {
         return Ok(refused);
     }
-    match (&item.start, item.events.first()) {
-        (Some(new), _) => apply_start(batch, item, new),
-        (None, Some(first)) => apply_events(batch, item, first),
-        (None, None) => apply_rest(batch, item),
+    let answer = match (&item.start, item.events.first()) {
+        (Some(new), _) => apply_start(batch, item, new)?,
+        (None, Some(first)) => apply_events(batch, item, first)?,
+        (None, None) => apply_rest(batch, item)?,
+    };
+    match (&item.traffic, answer) {
+        // Also what is sent again: it is there once.
+        (Some(traffic), Answer::Committed) => {
+            batch.places.forget();
+            mail::traffic(batch.connection, item, traffic)
+        }
+        (_, answer) => Ok(answer),
     }
 }
 
@@ -256,7 +266,7 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     };
     let output = &*ended.output;
     end(batch)?.execute(params![run, ended.how.code(), output, ended.at.as_millis()])?;
-    succession(batch, item)?;
+    has_ended(batch, item, ended)?;
     leave(batch)?.execute([run])?;
     batch.places.ended(item.run);
     if batch.rare.attempts {
@@ -266,6 +276,19 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
         unblock(batch)?.execute([run])?;
     }
     Ok(Answer::Committed)
+}
+
+/// What others are told of the end of a run, and what becomes of its mail.
+fn has_ended(batch: &mut Batch<'_>, item: &Item, ended: &End) -> rusqlite::Result<()> {
+    succession(batch, item)?;
+    let unread = unread(batch)?.query_row([item.run.0], |row| row.get::<_, i64>(0)).optional()?;
+    if unread.is_some_and(|unread| unread > 0) && ended.is_last() {
+        mail::bury(batch.connection, item.run, ended.at)?;
+    }
+    if item.parent.is_some() {
+        mail::notify(batch.connection, item.run, ended.at)?;
+    }
+    Ok(())
 }
 
 /// The next generation of a run that ended for that.
@@ -284,7 +307,7 @@ fn succession(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<()> {
         at.as_millis(),
     ])?;
     activate(batch)?.execute(params![run, None::<i64>, at.as_millis()])?;
-    Ok(())
+    mail::follow(batch.connection, item.run, RunId(run))
 }
 
 /// Rows of one statement, where an item has many: each statement has its price.
@@ -448,7 +471,8 @@ fn set_aside(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<()> {
     let blocked = item.block.as_ref().map(|_| Timestamp::NEVER);
     if let Some(due) = item.park.or(blocked) {
         let parks = item.park.is_some();
-        park(batch)?.execute(params![run, item.writer.0, due.as_millis(), parks])?;
+        let parked = params![run, item.writer.0, due.as_millis(), parks, item.heard];
+        park(batch)?.execute(parked)?;
     }
     Ok(())
 }

@@ -1,0 +1,2 @@
+insert into received (message, run) select message, run from mailbox where run = ?1 and kind = 'signal'
+on conflict do nothing

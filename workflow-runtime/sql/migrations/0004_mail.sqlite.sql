@@ -1,0 +1,34 @@
+-- Messages between runs, and children.
+
+-- The call of the parent that waits for it.
+alter table runs add column parent_call integer;
+
+-- How many messages came for a run, how many of them its owner was told of, and how many it has not taken.
+alter table active add column heard integer not null default 0;
+alter table active add column unread integer not null default 0;
+
+create index active_mail on active (owner) where mail > heard;
+
+-- What has not been taken. A number is never given twice.
+create table mailbox (
+    number integer primary key autoincrement,
+    run integer not null,
+    message text not null unique,         -- made by the sender before its first try
+    kind text not null,                   -- signal, child
+    name text not null,
+    call integer,                         -- the call that it answers
+    body text not null,
+    at integer not null
+) strict;
+
+create index mailbox_run on mailbox (run, number);
+
+-- Signals that were taken or buried: one that is sent again is known.
+create table received (
+    message text not null primary key,
+    run integer not null
+) strict, without rowid;
+
+create index received_run on received (run);
+
+alter table dead_letters add column body text;

@@ -1,0 +1,111 @@
+//! Messages between runs, and the starts of children: what a turn asks of others.
+
+use std::sync::Arc;
+
+use super::{CallId, RunId, Start};
+use crate::clock::Timestamp;
+
+/// What a message is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum MailKind {
+    /// Somebody sent it; the run takes it when it asks for one of its name.
+    Signal,
+    /// A child of the run ended.
+    Child,
+}
+
+impl MailKind {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Child => "child",
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Signal, Self::Child].into_iter().find(|kind| kind.as_str() == text)
+    }
+}
+
+/// A message that its run has not taken yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Mail {
+    /// Given by the store, in the order of arrival; never twice.
+    pub(crate) number: i64,
+    pub(crate) kind: MailKind,
+    /// Of the signal; of the child's workflow.
+    pub(crate) name: Arc<str>,
+    /// The call that it answers.
+    pub(crate) call: Option<CallId>,
+    /// JSON.
+    pub(crate) body: Arc<str>,
+}
+
+/// What has come for a run since its owner was told last.
+#[derive(Clone, Debug)]
+pub(crate) struct News {
+    pub(crate) run: RunId,
+    /// All that it has not taken, in order.
+    pub(crate) mail: Vec<Mail>,
+    /// How many have come for it, ever.
+    pub(crate) heard: i64,
+}
+
+/// A signal on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    /// Made before the first try: sent again, it is there once.
+    pub(crate) message: Arc<str>,
+    /// The workflow id of the receiver.
+    pub(crate) to: Arc<str>,
+    pub(crate) name: Arc<str>,
+    /// JSON.
+    pub(crate) body: Arc<str>,
+    pub(crate) at: Timestamp,
+    /// Most messages that wait for one run.
+    pub(crate) limit: u32,
+}
+
+/// Why a message or a child's start was not accepted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Undelivered {
+    /// There is no such run.
+    NotFound,
+    /// It has ended.
+    Ended,
+    /// Too many messages wait for it.
+    Full,
+    /// The workflow id belongs to another run.
+    Taken,
+}
+
+/// What a run asks of others, in the commit of the turn that decided it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traffic {
+    /// By the calls that wait for what becomes of them.
+    pub(crate) posts: Vec<(CallId, Post)>,
+    pub(crate) children: Vec<(CallId, Start)>,
+    /// Messages that are in its history now, by their numbers.
+    pub(crate) taken: Vec<i64>,
+    /// Workflow ids of children that nobody waits for any more, and who says so.
+    pub(crate) cancels: Vec<(Arc<str>, Arc<str>)>,
+}
+
+impl Traffic {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.posts.is_empty()
+            && self.children.is_empty()
+            && self.taken.is_empty()
+            && self.cancels.is_empty()
+    }
+
+    /// A call is not waited for any more, before anything was written. False: it
+    /// is not among these.
+    pub(crate) fn withdraw(&mut self, call: CallId) -> bool {
+        let before = self.posts.len() + self.children.len();
+        self.posts.retain(|(of, _)| *of != call);
+        self.children.retain(|(of, _)| *of != call);
+        self.posts.len() + self.children.len() < before
+    }
+}

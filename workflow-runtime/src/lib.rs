@@ -58,6 +58,7 @@
 //! | `futures` (default) | workflows await the combinators of `futures`; `workflow::map` |
 //! | `postgres` | reserved: no store yet, and no dependency |
 //! | `testing` | [`testing`]: the test kit |
+//! | `sanitize` | tests see what the functions that a workflow calls read |
 //! | `proptest` | plans of tests as a `proptest` strategy |
 //!
 //! `memory:` works without any.

@@ -24,9 +24,12 @@
 pub(crate) mod faults;
 mod order;
 pub(crate) mod values;
+mod vouched;
 
 pub use order::HashOrdered;
 pub use values::{Blocking, Outside, RandomValue, SystemClock, Tasks};
+#[doc(hidden)]
+pub use vouched::Vouched;
 
 /// Documented as `workflow::nondeterministic!`.
 #[doc(hidden)]
@@ -34,6 +37,7 @@ pub use values::{Blocking, Outside, RandomValue, SystemClock, Tasks};
 macro_rules! __nondeterministic {
     ($reason:literal, $value:expr $(,)?) => {{
         const _: () = ::core::assert!(!$reason.is_empty(), "say why it is safe");
+        let vouched = $crate::lints::Vouched::begin();
         #[allow(
             unknown_lints,
             deprecated,
@@ -43,6 +47,7 @@ macro_rules! __nondeterministic {
             clippy::iter_over_hash_type
         )]
         let value = $value;
+        vouched.end();
         value
     }};
 }

@@ -353,6 +353,10 @@ impl Inside {
         F: Future<Output = T> + 'static,
         T: 'static,
     {
+        #[cfg(feature = "sanitize")]
+        let log = workflow_sanitize::Log::new();
+        #[cfg(feature = "sanitize")]
+        let _here = log.here();
         let sim = Sim { world: Arc::clone(&self.world), client: self.client() };
         let before = tokio::runtime::Handle::current().metrics().num_alive_tasks();
         let (store, endings) = (Arc::clone(&self.store), Arc::clone(&self.endings));
@@ -378,6 +382,8 @@ impl Inside {
         self.left_over(before).await;
         let stored = verify::stored(&self.world, &*self.store).await;
         verify::check(&self.world, &stored, settings("").limits);
+        #[cfg(feature = "sanitize")]
+        super::sanitize::check(&self.world, &log, &stored);
         self.world.state().root = None;
         self.store.close().await;
         let said = failure.borrow_mut().take();

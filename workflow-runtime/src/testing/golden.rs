@@ -5,6 +5,8 @@ use std::path::Path;
 use super::drive::settings;
 use super::explore::Config;
 use super::report::fail;
+#[cfg(feature = "sanitize")]
+use super::sanitize::Replays;
 use super::verify::{replay, replay_apart};
 use crate::model::{Event, HistoryFile, RunRecord, StoredRun};
 use crate::registry::Registry;
@@ -55,12 +57,16 @@ impl Recorded {
         let open = RunRecord { end: None, ..self.record.clone() };
         let ends = usize::from(self.record.end.is_some());
         let limits = settings("").limits;
+        #[cfg(feature = "sanitize")]
+        let watched = Replays::of(&self.record);
         let mut replays = 0;
         for events in 0..=self.history.len().saturating_sub(ends) {
             let history = self.history.get(..events).unwrap_or_default();
             replay(&self.registry, &open, history, limits)?;
             replays += 1;
         }
+        #[cfg(feature = "sanitize")]
+        watched.end()?;
         if ends > 0 {
             self.replay()?;
             replays += 1;
@@ -74,7 +80,12 @@ impl Recorded {
     ///
     /// Where the code does not do again what was recorded.
     pub fn replay(&self) -> Result<(), String> {
-        replay(&self.registry, &self.record, &self.history, settings("").limits)
+        #[cfg(feature = "sanitize")]
+        let watched = Replays::of(&self.record);
+        replay(&self.registry, &self.record, &self.history, settings("").limits)?;
+        #[cfg(feature = "sanitize")]
+        watched.end()?;
+        Ok(())
     }
 }
 
@@ -86,16 +97,20 @@ impl Recorded {
 /// The code of this program does not do again what was recorded.
 pub fn replay_file(path: &str, text: &str) {
     crate::panics::install();
-    let replayed = HistoryFile::read(text)
-        .and_then(HistoryFile::into_parts)
-        .and_then(|(record, history)| replay_apart(record, history, settings("").limits));
-    if let Err(error) = replayed {
+    let refuse = |error: String| -> ! {
         fail(&format!(
             "{path} does not replay: {error}\n  A run that was begun by the build that wrote this \
              file cannot go on with this code. If no such run is left, write it again: \
              WORKFLOW_BLESS=1 cargo test"
-        ));
-    }
+        ))
+    };
+    let parts = HistoryFile::read(text).and_then(HistoryFile::into_parts);
+    let (record, history) = parts.unwrap_or_else(|error| refuse(error));
+    #[cfg(feature = "sanitize")]
+    let watched = Replays::of(&record);
+    replay_apart(record, history, settings("").limits).unwrap_or_else(|error| refuse(error));
+    #[cfg(feature = "sanitize")]
+    watched.end().unwrap_or_else(|error| fail(&format!("{path}: {error}")));
 }
 
 /// Replays the history files of a folder that are not among `known`. Called by

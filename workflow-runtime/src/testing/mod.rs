@@ -19,6 +19,8 @@ mod plan;
 #[cfg(feature = "proptest")]
 mod property;
 mod report;
+#[cfg(feature = "sanitize")]
+mod sanitize;
 mod sim;
 mod simulate;
 mod tasks;

@@ -37,6 +37,8 @@ pub(super) fn replay_apart(
         let registry = Registry::new(&[]).map_err(|error| error.to_string())?;
         (0..REPLAYS).try_for_each(|_| replay(&registry, &record, &history, limits))
     };
+    #[cfg(feature = "sanitize")]
+    let replays = workflow_sanitize::inherited(replays);
     let thread = std::thread::Builder::new().name("replay".to_owned()).spawn(replays);
     let thread = thread.map_err(|error| format!("no thread could be started: {error}"))?;
     thread.join().unwrap_or_else(|_| Err("the replay panicked".to_owned()))

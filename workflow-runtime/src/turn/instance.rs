@@ -197,6 +197,11 @@ impl Instance {
             }
             polled
         };
+        #[cfg(feature = "sanitize")]
+        let mut poll = {
+            let id = Arc::clone(&table.info.id);
+            move || workflow_sanitize::watch(&id, &mut poll)
+        };
         let replaying = self.replaying;
         // As short as the poll: a run may take months.
         let span = match replaying {

@@ -51,6 +51,8 @@ impl Stepwise {
             thread.chance = chance;
             while asked.recv().is_ok() && tell.send(thread.once()).is_ok() {}
         };
+        #[cfg(feature = "sanitize")]
+        let run = workflow_sanitize::inherited(run);
         let thread = Some(spawn("workflow-0".to_owned(), run)?);
         Ok(Self { shared, held, ask: Some(ask), told, thread, alarm: None })
     }

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use crate::lints::Vouched;
 use crate::turn::with_table;
 
 /// A future that a workflow may await: every replay gets the same result from
@@ -142,7 +143,9 @@ impl<F: Future> Future for Assumed<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
+        let vouched = Vouched::begin();
         let polled = this.future.poll(cx);
+        vouched.end();
         if polled.is_pending() {
             // If nothing durable wakes the run, this is where to look.
             with_table(|table| table.awaits_assumed(this.at));

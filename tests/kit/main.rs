@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "it is a test")]
 
+mod children;
 mod crash;
 mod golden;
 mod mocks;
 mod orders;
 mod repeat;
 mod restart;
+mod signals;
 mod time;
 mod verdicts;

@@ -234,6 +234,12 @@ fn definition(model: &Model, names: &Names) -> TokenStream {
     let (root, private) = (model.paths.root(), model.paths.private());
     let Names { marker, args_type, .. } = names;
     let (name, output) = (&model.name, &model.output);
+    let kind = match model.kind {
+        Kind::Step => {
+            quote!(#private::DefinitionKind::Step(<Self as #root::Step>::definition()))
+        }
+        Kind::Workflow => quote!(#private::DefinitionKind::Workflow(&__NAMED)),
+    };
     let was = model.args.was.iter().flatten();
     quote! {
         impl #root::Definition for #marker {
@@ -247,6 +253,10 @@ fn definition(model: &Model, names: &Names) -> TokenStream {
 
             fn returns() -> &'static #private::Returns<Self::Return> {
                 &__RETURNS
+            }
+
+            fn kind() -> #private::DefinitionKind {
+                #kind
             }
         }
         const __NAMED: #private::Named = #private::Named {

@@ -20,6 +20,7 @@ mod checks;
 mod durable;
 mod duration;
 mod expand;
+mod message;
 mod model;
 mod paths;
 mod test;
@@ -54,6 +55,16 @@ pub fn durable(args: TokenStream, item: TokenStream) -> TokenStream {
         .and_then(|(allowed, krate)| {
             durable::function(&paths::Paths::new(krate.as_ref()), &allowed, function)
         })
+        .unwrap_or_else(|error| expand::with_error(&item, &error))
+        .into()
+}
+
+/// Makes a type one that is sent to runs. Documented as
+/// `workflow_runtime::signal`.
+#[proc_macro_attribute]
+pub fn signal(args: TokenStream, item: TokenStream) -> TokenStream {
+    let item = item.into();
+    message::signal(args.into(), &item)
         .unwrap_or_else(|error| expand::with_error(&item, &error))
         .into()
 }

@@ -6,10 +6,11 @@ use std::panic::Location;
 pub use std::sync::Arc;
 
 pub use inventory;
+pub use serde;
 
 pub use crate::call::{
-    Arg, ArgsCodec, Returns, StepBody, WorkflowBody, arg, begin_workflow, fail_step, returns,
-    run_step,
+    Arg, ArgsCodec, DefinitionKind, Returns, StepBody, WorkflowBody, arg, begin_workflow,
+    fail_step, returns, run_step,
 };
 pub use crate::error::ErrorType;
 pub use crate::model::{
@@ -25,7 +26,7 @@ pub mod lints {
 }
 
 use crate::call::{Call, Definition};
-use crate::workflow::{Block, DurableFuture};
+use crate::durable::{Block, DurableFuture};
 
 /// Makes a call at the caller's place.
 #[track_caller]

@@ -73,6 +73,7 @@ pub mod check;
 mod client;
 mod clock;
 mod codec;
+mod durable;
 mod error;
 mod inbox;
 pub mod lints;
@@ -99,11 +100,12 @@ pub use call::{
     Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
 };
 pub use client::{
-    Client, CommandOutcome, Commanding, Export, Filter, Handle, Health, Page, RunResult, Starting,
-    Trouble,
+    Client, CommandOutcome, Commanding, Export, Filter, Handle, Health, Page, RunResult, Sending,
+    Starting, Trouble,
 };
 pub use clock::Timestamp;
 pub use codec::Codec;
+pub use durable::{DurableFuture, DurableStream};
 pub use error::{BoxError, Cancelled, Error, ErrorKind, Failure, FailureKind, Result};
 pub use model::{
     Blocked, BlockedKind, CallText, ComparedCall, DeadLetter, History, HistoryEvent, Mismatch,
@@ -111,7 +113,7 @@ pub use model::{
 };
 pub use runtime::{Builder, Durability, Runtime, check_command};
 pub use uuid::Uuid;
-pub use workflow::durable::{DurableFuture, DurableStream};
+pub use workflow::{Child, OnParentEnd, Signal};
 
 /// Makes an `async fn` a step: it runs once, and its result is recorded.
 ///
@@ -205,6 +207,44 @@ pub use workflow_macros::step;
 /// time. A panic is no outcome: the run is [blocked](Status::Blocked) with a
 /// report until a build that can continue it starts.
 pub use workflow_macros::workflow;
+
+/// Makes a struct or an enum a [`Signal`]: a message to a run.
+///
+/// ```
+/// use workflow_runtime::{Result, signal, workflow};
+///
+/// #[signal]
+/// struct Approval {
+///     by: String,
+/// }
+///
+/// #[workflow]
+/// async fn holiday(days: u32) -> Result<String> {
+///     let Approval { by } = workflow::receive::<Approval>().await;
+///     Ok(format!("{days} days, approved by {by}"))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # let runtime = workflow_runtime::Runtime::builder("memory:").build().await?;
+/// let run = runtime.start(holiday(5).id("holiday-7")).await?;
+/// run.send(Approval { by: "Ada".to_owned() }).await?;
+/// assert_eq!(run.result().await?, "5 days, approved by Ada");
+/// # runtime.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It derives serde's `Serialize` and `Deserialize`, unless a `derive` below it
+/// does: put the attribute above yours.
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `name = ".."` | the name under which it is stored; default: the type's |
+/// | `crate = path` | where this crate is, if it was renamed |
+pub use workflow_macros::signal;
 
 /// Makes an `async fn` one that workflows may await: a helper of your own.
 ///

@@ -31,4 +31,16 @@ create table received (
 
 create index received_run on received (run);
 
+-- Signals for runs that have not been started.
+create table early (
+    number bigint generated always as identity primary key,
+    workflow_id text collate "C" not null,
+    message text collate "C" not null unique,
+    name text not null,
+    body text not null,
+    at bigint not null
+);
+
+create index early_id on early (workflow_id);
+
 alter table dead_letters add column body text;

@@ -31,4 +31,16 @@ create table received (
 
 create index received_run on received (run);
 
+-- Signals for runs that have not been started.
+create table early (
+    number integer primary key autoincrement,
+    workflow_id text not null,
+    message text not null unique,
+    name text not null,
+    body text not null,
+    at integer not null
+) strict;
+
+create index early_id on early (workflow_id);
+
 alter table dead_letters add column body text;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::outcome::RunResult;
-use super::{Commanding, ErrOf, Export, Inner, OkOf};
+use super::{Commanding, ErrOf, Export, Inner, OkOf, Sending};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::model::{
@@ -13,6 +13,7 @@ use crate::model::{
     Status, read_meta,
 };
 use crate::store::Ending;
+use crate::workflow::Signal;
 
 /// A run, by its id. Typed by what it returns, as `Result` is:
 /// `Handle<Receipt>`, `Handle<Receipt, ShopError>`.
@@ -133,6 +134,44 @@ impl<T, E> Handle<T, E> {
     /// [`ErrorKind::NotFound`], or the store did not answer.
     pub async fn meta(&self) -> Result<BTreeMap<String, String>, Error> {
         Ok(read_meta(self.record().await?.meta.as_deref()))
+    }
+
+    /// Sends a signal to the run, which takes it when it asks for it with
+    /// [`workflow::receive`](crate::workflow::receive).
+    ///
+    /// ```no_run
+    /// # use workflow_runtime::{Handle, Result, signal};
+    /// #[signal]
+    /// struct Approval {
+    ///     by: String,
+    /// }
+    ///
+    /// # async fn example(run: Handle<u32>) -> Result<()> {
+    /// run.send(Approval { by: "Ada".to_owned() }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Guarantees
+    ///
+    /// Accepted, it is durable, and it is received once: before the run waits for
+    /// it, before it has begun, and before it is started, the signal is kept. Signals
+    /// of one sender that waits for each are received in their order. After a
+    /// restart of the run the next generation gets what was not received.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Ended`]: the run has ended. [`ErrorKind::MailboxFull`]: as many
+    /// wait as [`Builder::max_mailbox`](crate::Builder::max_mailbox) lets.
+    /// [`ErrorKind::Unstorable`]: it is over the payload limit, or JSON cannot carry
+    /// it. [`ErrorKind::Unavailable`]: the store did not answer; sent again under the
+    /// same [`message_id`](crate::Sending::message_id) it is there once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been sent.
+    pub fn send<S: Signal>(&self, signal: S) -> Sending {
+        Sending::new(&self.client, Arc::clone(&self.id), &signal)
     }
 
     /// Cancels the run, in whatever state it is: its future is dropped, its

@@ -25,6 +25,8 @@ pub(crate) struct Inner {
     pub(crate) starts: Arc<dyn Starts>,
     pub(crate) numbers: Numbers,
     pub(crate) limits: Limits,
+    /// Most signals that wait for one run.
+    pub(crate) max_mailbox: u32,
     pub(crate) clock: Arc<dyn Clock>,
     /// No worker of this process has the store, too.
     pub(crate) without_worker: bool,
@@ -148,8 +150,14 @@ impl Inner {
         answer.await.ok().transpose()
     }
 
+    /// Whether a signal can be stored under these names.
+    pub(super) fn check_message(&self, to: &str, message: Option<&str>) -> Result<(), Error> {
+        check_id(to)?;
+        message.map_or(Ok(()), check_id)
+    }
+
     /// A `UUIDv7`.
-    fn new_id(&self) -> Arc<str> {
+    pub(super) fn new_id(&self) -> Arc<str> {
         let mut random = [0; 10];
         self.chance.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut random);
         let millis = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);

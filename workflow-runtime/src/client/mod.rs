@@ -8,6 +8,7 @@ mod health;
 mod inner;
 mod list;
 mod outcome;
+mod send;
 mod submit;
 
 use std::fmt;
@@ -24,11 +25,13 @@ pub use health::{Health, Trouble};
 pub(crate) use inner::Inner;
 pub use list::{Filter, Page};
 pub use outcome::RunResult;
+pub use send::Sending;
 pub(crate) use submit::Submitter;
 
 use crate::call::{Call, Definer, Outcome, Workflow};
 use crate::error::{Error, ErrorKind};
 use crate::model::{CommandKind, DeadLetter};
+use crate::workflow::Signal;
 
 /// The value and the error of a workflow's result.
 pub(crate) type OkOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Ok;
@@ -126,6 +129,11 @@ impl Client {
         handle_of::<W>(&self.inner, id.into().into(), None)
     }
 
+    /// Sends a signal to the run of that id: see [`Handle::send`].
+    pub fn send<S: Signal>(&self, id: impl Into<String>, signal: S) -> Sending {
+        Sending::new(&self.inner, id.into().into(), &signal)
+    }
+
     /// Cancels the run of that id: see [`Handle::cancel`].
     pub fn cancel(&self, id: impl Into<String>) -> Commanding {
         Commanding::new(&self.inner, id.into().into(), None, CommandKind::Cancel)
@@ -152,8 +160,9 @@ impl Client {
     }
 
     /// What could not be done and waits for people: runs that brought their
-    /// process down too often. Newest first, 1,000 at most;
-    /// [`redrive`](Self::redrive) opens one again.
+    /// process down too often, which [`redrive`](Self::redrive) opens again, and
+    /// signals that were not received before their run ended. Newest first, 1,000
+    /// at most.
     ///
     /// # Errors
     ///

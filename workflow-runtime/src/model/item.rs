@@ -186,6 +186,12 @@ impl Item {
         }
     }
 
+    /// When it happened, as far as it says.
+    pub(crate) fn at(&self) -> Timestamp {
+        let start = self.start.as_ref().map(|start| start.at);
+        self.events.last().map(|event| event.at).or(start).unwrap_or_default()
+    }
+
     /// Bytes of text it carries.
     pub(crate) fn weight(&self) -> usize {
         self.texts().map(|text| text.len()).sum()

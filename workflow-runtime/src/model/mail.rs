@@ -52,6 +52,14 @@ pub(crate) struct News {
     pub(crate) heard: i64,
 }
 
+/// What is new for the runs of a writer.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AllNews {
+    pub(crate) of_runs: Vec<News>,
+    /// Signals wait for runs that have not been started.
+    pub(crate) early: bool,
+}
+
 /// A signal on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
@@ -70,14 +78,26 @@ pub(crate) struct Post {
 /// Why a message or a child's start was not accepted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Undelivered {
-    /// There is no such run.
-    NotFound,
-    /// It has ended.
+    /// The run has ended.
     Ended,
     /// Too many messages wait for it.
     Full,
     /// The workflow id belongs to another run.
     Taken,
+}
+
+impl Undelivered {
+    /// For people.
+    pub(crate) fn describe(self, name: &str, to: &str) -> String {
+        match self {
+            Self::Ended => format!("`{name}` was not delivered: run `{to}` has ended"),
+            Self::Full => format!(
+                "`{name}` was not delivered: the mailbox of run `{to}` is full; send again when it \
+                 has received some, or raise `max_mailbox` of the builder"
+            ),
+            Self::Taken => format!("the workflow id `{to}` belongs to another run"),
+        }
+    }
 }
 
 /// What a run asks of others, in the commit of the turn that decided it.
@@ -88,8 +108,12 @@ pub(crate) struct Traffic {
     pub(crate) children: Vec<(CallId, Start)>,
     /// Messages that are in its history now, by their numbers.
     pub(crate) taken: Vec<i64>,
-    /// Workflow ids of children that nobody waits for any more, and who says so.
-    pub(crate) cancels: Vec<(Arc<str>, Arc<str>)>,
+    /// Children that nobody waits for any more: their calls and workflow ids, and who
+    /// says so.
+    pub(crate) cancels: Vec<(CallId, Arc<str>, Arc<str>)>,
+    /// Signals that are in its history and that no code took before it ended: name
+    /// and body. Its next generation gets them; without one, people.
+    pub(crate) not_taken: Vec<(Arc<str>, Arc<str>)>,
 }
 
 impl Traffic {
@@ -98,6 +122,12 @@ impl Traffic {
             && self.children.is_empty()
             && self.taken.is_empty()
             && self.cancels.is_empty()
+            && self.not_taken.is_empty()
+    }
+
+    /// Whether somebody else has to look.
+    pub(crate) fn reaches_others(&self) -> bool {
+        !self.posts.is_empty() || !self.children.is_empty() || !self.cancels.is_empty()
     }
 
     /// A call is not waited for any more, before anything was written. False: it

@@ -9,7 +9,10 @@ use super::decorate::decorate;
 use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::{Timestamp, pause};
 use crate::error::Error;
-use crate::model::{Answer, Command, Commanded, DeadLetter, End, Event, Item, News, Post, RunId, RunQuery, RunRecord, RunSummary, Undelivered, WriterId};
+use crate::model::{
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
+};
 
 /// What happens around the calls of a store.
 pub(crate) trait Disturbance: Send + Sync + 'static {
@@ -104,7 +107,7 @@ decorate! {
             self.inner.dead_letters(after, limit).await
         }
 
-        async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+        async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
             self.inner.news(writer).await
         }
 

@@ -56,8 +56,8 @@ pub(crate) use watched::WatchedStore;
 use crate::clock::Timestamp;
 use crate::error::{Error, Failure, FailureKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, News, Post, RunId, RunQuery,
-    RunRecord, RunSummary, StoredRun, Undelivered, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, Post, RunId,
+    RunQuery, RunRecord, RunSummary, StoredRun, Undelivered, WriterId,
 };
 
 /// Longest workflow id, in bytes.
@@ -199,7 +199,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error>;
 
     /// What has come for runs of `writer` since it was told last, some of them.
-    async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error>;
+    async fn news(&self, writer: WriterId) -> Result<AllNews, Error>;
 
     /// Writes a copy of everything to a file.
     async fn backup(&self, to: &Path) -> Result<(), Error>;
@@ -275,6 +275,11 @@ pub(crate) fn terminated(command: &Command) -> End {
 /// Why a signal waits for people.
 pub(crate) fn unread_reason(name: &str) -> String {
     format!("the run ended before it received `{name}`")
+}
+
+/// The message that a signal becomes which a run had and did not take.
+pub(crate) fn not_taken_id(run: RunId, n: usize) -> String {
+    format!("not-taken-{run}-{n}")
 }
 
 /// What an end by the runtime says.

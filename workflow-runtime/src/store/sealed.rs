@@ -9,7 +9,7 @@ use crate::clock::Timestamp;
 use crate::codec::{Codec, open, seal};
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Blocked, BlockedKind, Command, Commanded, DeadLetter, End, Event, Item, News, Post,
+    AllNews, Answer, Blocked, BlockedKind, Command, Commanded, DeadLetter, End, Event, Item, Post,
     RunId, RunQuery, RunRecord, RunSummary, StoredRun, Undelivered, WriterId,
 };
 
@@ -55,6 +55,7 @@ impl SealedStore {
         if let Some(traffic) = &mut item.traffic {
             traffic.children.iter_mut().try_for_each(|(_, start)| self.seal(&mut start.args))?;
             traffic.posts.iter_mut().try_for_each(|(_, post)| self.seal(&mut post.body))?;
+            traffic.not_taken.iter_mut().try_for_each(|(_, body)| self.seal(body))?;
         }
         for event in &mut item.events {
             self.seal_some(&mut event.payload)?;
@@ -172,9 +173,9 @@ decorate! {
             self.inner.post(posts).await
         }
 
-        async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+        async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
             let mut all = self.inner.news(writer).await?;
-            let mut mail = all.iter_mut().flat_map(|news| &mut news.mail);
+            let mut mail = all.of_runs.iter_mut().flat_map(|news| &mut news.mail);
             mail.try_for_each(|mail| self.open(&mut mail.body)).map_err(corrupt)?;
             Ok(all)
         }

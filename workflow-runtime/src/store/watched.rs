@@ -7,7 +7,10 @@ use super::decorate::decorate;
 use super::{Counter, Loaded, Pulse, Store, Sweep, TakeOver};
 use crate::clock::{Moment, Timestamp};
 use crate::error::Error;
-use crate::model::{Answer, Command, Commanded, DeadLetter, End, Event, Item, News, Post, RunId, RunQuery, RunRecord, RunSummary, Undelivered, WriterId};
+use crate::model::{
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
+};
 
 /// The store with its pulse.
 pub(crate) struct WatchedStore {
@@ -69,7 +72,7 @@ decorate! {
             self.noted(self.inner.post(posts)).await
         }
 
-        async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+        async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
             self.noted(self.inner.news(writer)).await
         }
 

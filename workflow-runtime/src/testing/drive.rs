@@ -87,6 +87,7 @@ pub(super) fn settings(build: &str) -> Settings {
         limits: Limits { payload: 1 << 20 },
         max_history: 50_000,
         strict_arguments: true,
+        max_mailbox: 10_000,
         max_runs: 10_000,
         max_steps: 10_000,
         max_claims: 5,

@@ -336,6 +336,7 @@ impl Inside {
             starts: Arc::clone(&self.world) as Arc<dyn Starts>,
             numbers: Numbers::new(Arc::clone(&self.store)),
             limits: settings("").limits,
+            max_mailbox: settings("").max_mailbox,
             clock: self.world.clock(),
             without_worker: false,
             exclusive: true,

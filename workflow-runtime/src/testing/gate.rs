@@ -8,7 +8,10 @@ use super::plan::Fault;
 use super::world::{Place, World};
 use crate::clock::{Timestamp, pause};
 use crate::error::{Error, ErrorKind};
-use crate::model::{Answer, Command, Commanded, DeadLetter, End, Event, EventKind, Item, News, Post, RunId, RunQuery, RunRecord, RunSummary, Undelivered, WriterId};
+use crate::model::{
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, EventKind, Item, Post, RunId,
+    RunQuery, RunRecord, RunSummary, Undelivered, WriterId,
+};
 use crate::store::decorate::decorate;
 use crate::store::{Counter, Loaded, Store, Sweep, TakeOver};
 
@@ -97,6 +100,9 @@ fn contents(item: &Item) -> String {
     parts.extend(item.events.iter().map(|event| match event.kind {
         EventKind::Step => format!("result of {}", event.name),
         EventKind::Timer => format!("timer {}", event.name),
+        EventKind::Signal => format!("signal {}", event.name),
+        EventKind::Child => format!("end of child {}", event.name),
+        EventKind::Sent => format!("sent {}", event.name),
         EventKind::Cancelled => "cancellation".to_owned(),
         EventKind::Refused => "refused".to_owned(),
         EventKind::Begun => "a turn that was put off".to_owned(),
@@ -169,7 +175,7 @@ decorate! {
             self.inner.dead_letters(after, limit).await
         }
 
-        async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+        async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
             self.inner.news(writer).await
         }
 

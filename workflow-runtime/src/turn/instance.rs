@@ -9,7 +9,7 @@ use tracing::Dispatch;
 use super::branches::Branches;
 use super::fault::Places;
 use super::scope::{ROOT, Standing};
-use super::table::{CallSpec, RunInfo, Slot, SlotState, Table};
+use super::table::{CallSpec, OnParentEnd, RunInfo, Slot, SlotState, Table, Target};
 use super::waker::Root;
 use super::{Fault, current};
 use crate::clock::Timestamp;
@@ -29,6 +29,8 @@ pub(super) struct Instance {
     table: Option<Box<Table>>,
     root: Arc<Root>,
     waker: Waker,
+    /// How it ends, once the children that it waits for have.
+    held_end: Option<Encoded>,
     /// Silences `tracing`: what is replayed was said before.
     pub(super) replaying: bool,
 }
@@ -52,7 +54,8 @@ impl Instance {
         let table = Some(Box::new(Table::new(info)));
         let (branches, cancelled_by) = (Branches::default(), String::new());
         let future = Some(future);
-        Self { future, branches, cancelled_by, table, root, waker, replaying: false }
+        let (held_end, replaying) = (None, false);
+        Self { future, branches, cancelled_by, table, root, waker, held_end, replaying }
     }
 
     /// Delivers a cancellation: drops what is not shielded, and polls what is
@@ -112,6 +115,21 @@ impl Instance {
 
     /// Polls until the workflow ended or nothing it could do is left.
     fn quiesce(&mut self) -> Result<Option<Encoded>, Fault> {
+        let ended = match self.held_end.take() {
+            Some(ended) => Some(ended),
+            None => self.run_until_quiet()?,
+        };
+        if ended.as_ref().is_some_and(|ended| ended.how != Ended::Cancelled)
+            && self.table()?.waits_for_children()
+            && !self.table()?.was_cancelled
+        {
+            self.held_end = ended;
+            return Ok(None);
+        }
+        Ok(ended)
+    }
+
+    fn run_until_quiet(&mut self) -> Result<Option<Encoded>, Fault> {
         for _ in 0..MAX_SELF_WAKES {
             self.root.take_woken();
             self.table()?.assumed.clear();
@@ -239,6 +257,45 @@ impl Instance {
 
     pub(super) fn is_waiting(&self, call: CallId) -> bool {
         self.state(call).is_some_and(|state| matches!(state, SlotState::Waiting(_)))
+    }
+
+    /// Whether only children keep it from its end.
+    pub(super) fn is_held(&self) -> bool {
+        self.held_end.is_some()
+    }
+
+    /// Whether a call was made and has no outcome, whoever waits for it.
+    pub(super) fn is_open(&self, call: CallId) -> bool {
+        let open = |state: &SlotState| matches!(state, SlotState::Waiting(_) | SlotState::Detached);
+        self.state(call).is_some_and(open)
+    }
+
+    /// Calls that ask something of others and have no outcome, in their order.
+    pub(super) fn open_asks(&self) -> Vec<CallId> {
+        let slots = self.table.iter().flat_map(|table| table.slots.iter().zip(0..));
+        let asks = slots.filter(|(slot, _)| {
+            matches!(slot.spec.target, Target::Child(_) | Target::Send(_))
+                && matches!(slot.state, SlotState::Waiting(_) | SlotState::Detached)
+        });
+        asks.map(|(_, call)| CallId(call)).collect()
+    }
+
+    /// Whether that call's outcome is of use.
+    pub(super) fn wants(&self, call: CallId) -> bool {
+        self.table.as_ref().is_some_and(|table| table.wants(call))
+    }
+
+    /// The workflow ids of children that end with the run.
+    pub(super) fn children_to_cancel(&self) -> Vec<(CallId, Arc<str>)> {
+        let children = self.table.iter().flat_map(|table| table.open_children());
+        let ended = children.filter(|(_, child)| child.on_parent_end != OnParentEnd::Abandon);
+        ended.map(|(call, child)| (call, Arc::clone(&child.id))).collect()
+    }
+
+    /// Signals that are in the history and that no code took.
+    pub(super) fn not_taken(&self) -> Vec<(&'static str, Arc<str>)> {
+        let signals = self.table.iter().flat_map(|table| table.not_taken());
+        signals.map(|(name, body)| (name, Arc::clone(body))).collect()
     }
 
     pub(super) fn is_dropped(&self, call: CallId) -> bool {

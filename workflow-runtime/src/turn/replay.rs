@@ -140,11 +140,18 @@ impl<'a> Replay<'a> {
             (EventKind::Cancelled, Some(recorded)) => {
                 self.turn(&Undelivered::Event(event.clone()), at, &recorded)
             }
-            (EventKind::Step | EventKind::Timer | EventKind::Cancelled, None) => {
+            (_, None) => {
                 self.undelivered.push_back(Undelivered::Event(event.clone()));
                 Ok(())
             }
-            (EventKind::Step | EventKind::Timer, Some(recorded)) => {
+            (
+                EventKind::Step
+                | EventKind::Timer
+                | EventKind::Signal
+                | EventKind::Child
+                | EventKind::Sent,
+                Some(recorded),
+            ) => {
                 if !self.undelivered.is_empty() {
                     return Err(corrupt("it was delivered before an older one".to_owned()));
                 }
@@ -282,12 +289,8 @@ fn deliver(to: &mut Instance, event: &Event, now: Timestamp) -> Result<Turn, Fau
     let Some(call) = event.call else {
         return Err(Fault::Corrupt(format!("event {seq} answers no call")));
     };
-    let expected = match event.kind {
-        EventKind::Step => CallKind::Step,
-        EventKind::Timer => CallKind::Timer,
-        EventKind::Begun | EventKind::Cancelled | EventKind::Refused => {
-            return Err(Fault::Corrupt(format!("event {seq} answers no call")));
-        }
+    let Some(expected) = event.kind.answers() else {
+        return Err(Fault::Corrupt(format!("event {seq} answers no call")));
     };
     let Some(spec) = to.call(call) else { return Err(Fault::UnknownCall(call)) };
     if spec.kind() != expected || !spec.is_called(&event.name) {

@@ -38,6 +38,12 @@ pub(crate) struct RunInfo {
     pub(crate) history_limit: u32,
     /// Other arguments of a call that has its result are a mismatch too.
     pub(crate) strict: bool,
+    /// From 1; a restart begins the next.
+    pub(crate) generation: u32,
+    /// The run that waits for it.
+    pub(crate) parent: Option<RunId>,
+    /// Most messages that wait for one run.
+    pub(crate) mailbox_limit: u32,
 }
 
 impl RunInfo {
@@ -52,6 +58,9 @@ impl RunInfo {
             payload_limit: limits.payload,
             history_limit: u32::MAX,
             strict,
+            generation: record.generation,
+            parent: record.parent.map(|(run, _)| run),
+            mailbox_limit: u32::MAX,
         }
     }
 }
@@ -287,6 +296,10 @@ impl Table {
     }
 
     /// Number of calls made so far.
+    pub(crate) fn calls(&self) -> u32 {
+        self.len()
+    }
+
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
@@ -311,6 +324,18 @@ impl Table {
         self.given_back.remove(place).map(|(_, outcome)| outcome)
     }
 
+    /// The outcome of a call that had it when it was made.
+    pub(super) fn take_ready(&mut self, call: CallId) -> Option<StepOutcome> {
+        let slot = self.slot_mut(call)?;
+        match std::mem::replace(&mut slot.state, SlotState::Taken) {
+            SlotState::Ready(outcome) => Some(outcome),
+            other => {
+                slot.state = other;
+                None
+            }
+        }
+    }
+
     /// Signals that are in the history and that no code took.
     pub(super) fn not_taken(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
         let back = self.given_back.iter().map(|(name, outcome)| (*name, &outcome.text));
@@ -331,16 +356,18 @@ impl Table {
     }
 
     /// Children that have not ended, as far as it is known.
-    pub(super) fn open_children(&self) -> impl Iterator<Item = &ChildSpec> {
-        self.slots.iter().filter_map(|slot| match (&slot.spec.target, &slot.state) {
-            (Target::Child(child), SlotState::Waiting(_) | SlotState::Detached) => Some(&**child),
+    pub(super) fn open_children(&self) -> impl Iterator<Item = (CallId, &ChildSpec)> {
+        self.slots.iter().zip(0..).filter_map(|(slot, n)| match (&slot.spec.target, &slot.state) {
+            (Target::Child(child), SlotState::Waiting(_) | SlotState::Detached) => {
+                Some((CallId(n), &**child))
+            }
             _ => None,
         })
     }
 
     /// Whether the run ends only after some of its children.
     pub(super) fn waits_for_children(&self) -> bool {
-        self.open_children().any(|child| child.on_parent_end == OnParentEnd::Wait)
+        self.open_children().any(|(_, child)| child.on_parent_end == OnParentEnd::Wait)
     }
 
     /// Whether that call's outcome is of use.

@@ -12,6 +12,9 @@ use crate::model::{AttemptRecord, CallId, RetryPolicy, StepDefinition, StepOutco
 use crate::step::StepContext;
 use crate::turn::Target;
 
+/// The outcome of a signal that was delivered.
+const DELIVERED: &str = r#"{"ok":null}"#;
+
 impl WorkflowThread {
     /// Starts calls that are durable, and still waited for.
     pub(super) fn launch(&mut self, ticket: Ticket, run: &mut Run, calls: Vec<CallId>) {
@@ -32,7 +35,14 @@ impl WorkflowThread {
                 Target::Step { definition: Some(definition), overrides } => {
                     (*definition, overrides.as_deref())
                 }
-                Target::Step { definition: None, .. } => continue,
+                Target::Send(_) => {
+                    // Durable, it is delivered.
+                    self.deliver_text(run, call, DELIVERED);
+                    continue;
+                }
+                Target::Step { definition: None, .. } | Target::Receive | Target::Child(_) => {
+                    continue;
+                }
             };
             let record = run.records.get(&call);
             let due = record.map_or(self.now, |record| record.retry_at);
@@ -69,7 +79,7 @@ impl WorkflowThread {
         }
         match run.actor.call(call)?.target {
             Target::Step { definition, .. } => definition.filter(|step| step.at_most_once),
-            Target::Timer { .. } => None,
+            Target::Timer { .. } | Target::Receive | Target::Child(_) | Target::Send(_) => None,
         }
     }
 

@@ -41,8 +41,19 @@ impl WorkflowThread {
         let settings = &self.shared.parts.settings;
         let (payload_limit, history_limit) = (settings.limits.payload, settings.max_history);
         let (workflow, id) = (Arc::clone(of.0), of.1);
-        let strict = settings.strict_arguments;
-        RunInfo { run, workflow, id, seed, meta, payload_limit, history_limit, strict }
+        RunInfo {
+            run,
+            workflow,
+            id,
+            seed,
+            meta,
+            payload_limit,
+            history_limit,
+            strict: settings.strict_arguments,
+            generation: 1,
+            parent: None,
+            mailbox_limit: settings.max_mailbox,
+        }
     }
 
     fn begin(
@@ -129,7 +140,11 @@ impl WorkflowThread {
         let record = &stored.record;
         let definition = self.shared.parts.registry.find(&record.workflow);
         let (id, meta) = (Arc::clone(&record.id), record.meta.clone());
-        let info = self.info(record.run, (&record.workflow, id), record.seed, meta);
+        let info = RunInfo {
+            generation: record.generation,
+            parent: record.parent.map(|(run, _)| run),
+            ..self.info(record.run, (&record.workflow, id), record.seed, meta)
+        };
         let identity = self.identity(&record.workflow);
         self.lane().add_slots(1);
         self.lane().begin_turn(record.run);
@@ -142,6 +157,7 @@ impl WorkflowThread {
         let mut run = Run::new(actor, record.seed);
         run.records = stored.attempts.iter().map(|one| (one.call, one.clone())).collect();
         run.adopted = self.lane().underway.of_run(record.run);
+        run.mail.clone_from(&stored.mail);
         let ticket = self.insert(run);
         self.with(ticket, |thread, run| {
             if run.actor.is_blocked() {
@@ -244,7 +260,7 @@ impl WorkflowThread {
     fn deliver_overdue(&mut self, run: &mut Run) {
         let due = |call: &CallId| match run.actor.call(*call)?.target {
             Target::Timer { due } if due <= self.now => Some((due, *call)),
-            Target::Timer { .. } | Target::Step { .. } => None,
+            _ => None,
         };
         let mut overdue: Vec<_> = run.actor.waiting_calls().iter().filter_map(due).collect();
         overdue.sort_unstable();

@@ -71,6 +71,7 @@ fn settings(threads: usize) -> Settings {
         limits: Limits { payload: 1 << 20 },
         max_history: 1_000,
         strict_arguments: true,
+        max_mailbox: 10_000,
         max_runs: 100,
         max_steps: 100,
         max_claims: 5,

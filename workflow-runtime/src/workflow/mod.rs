@@ -13,13 +13,10 @@ mod branch;
 mod cancel;
 mod chance;
 #[cfg(feature = "futures")]
-mod combinators;
-pub(crate) mod durable;
-mod foreign;
-#[cfg(feature = "futures")]
 mod map;
 mod restart;
 mod select;
+mod signal;
 pub mod sync;
 mod timeout;
 mod timer;
@@ -27,16 +24,23 @@ mod timer;
 pub use branch::{Branch, spawn};
 pub use cancel::{Cancellable, Shielded, cancellable, shielded};
 pub use chance::{Random, random, uuid};
-pub use durable::assume_durable;
-pub(crate) use durable::{Block, DurableFuture, DurableStream};
 #[cfg(feature = "futures")]
 pub use map::{Map, map};
 pub use restart::{Never, Restart, restart_with};
 pub use select::select;
 #[doc(hidden)]
 pub use select::tokio_select;
+pub(crate) use signal::encode_signal;
+pub use signal::{Receive, SendSignal, Signal, receive, send};
+#[cfg(feature = "futures")]
+pub use signal::{Signals, signals};
 pub use timeout::{TimedOut, Timeout, timeout};
 pub use timer::{Sleep, sleep, sleep_until};
+
+pub use crate::call::{Child, start};
+pub use crate::durable::assume_durable;
+pub(crate) use crate::durable::{DurableFuture, DurableStream};
+pub use crate::turn::OnParentEnd;
 
 /// Answers for what a replay cannot repeat, with the reason: the checks leave the
 /// expression alone.

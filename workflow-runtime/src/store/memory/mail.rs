@@ -6,18 +6,21 @@ use super::Tables;
 use super::tables::{Active, Letter};
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, CallId, Command, CommandKind, DeadLetter, End, Ended, Item, Mail, MailKind, News, Post,
-    RunId, Start, Undelivered, WriterId,
+    AllNews, Answer, CallId, Command, CommandKind, DeadLetter, End, Ended, Item, Mail, MailKind,
+    News, Post, RunId, Start, Undelivered, WriterId,
 };
-use crate::store::{Counter, unread_reason};
+use crate::store::{Counter, not_taken_id, unread_reason};
 
 impl Tables {
-    /// What an item that went in asks of others.
-    pub(super) fn traffic(&mut self, item: &Item) -> Answer {
-        let Some(traffic) = &item.traffic else { return Answer::Committed };
+    /// What an item that was answered so asks of others.
+    pub(super) fn traffic(&mut self, item: &Item, answer: Answer) -> Answer {
+        let Some(traffic) = &item.traffic else { return answer };
         let mut undelivered = Vec::new();
-        for number in &traffic.taken {
-            self.take(item.run, *number);
+        if matches!(answer, Answer::Committed | Answer::NotEnded) {
+            traffic.taken.iter().for_each(|number| self.take(item.run, *number));
+        }
+        if answer != Answer::Committed {
+            return answer;
         }
         for (call, start) in &traffic.children {
             if let Err(why) = self.begin_child(item.run, *call, start) {
@@ -29,13 +32,23 @@ impl Tables {
                 undelivered.push((*call, why));
             }
         }
-        for (id, by) in &traffic.cancels {
-            self.cancel_child(id, by, item);
+        for (call, id, by) in &traffic.cancels {
+            self.cancel_child(*call, id, by, item);
+        }
+        for (n, (name, body)) in traffic.not_taken.iter().enumerate() {
+            let (name, body) = (Arc::clone(name), Arc::clone(body));
+            let mail = Mail { number: 0, kind: MailKind::Signal, name, call: None, body };
+            let run = item.run;
+            let next = item.successor.as_ref().and_then(|next| self.ids.get(&next.id)?.last());
+            match next.copied() {
+                Some(next) => self.put(next, not_taken_id(run, n).into(), mail, item.at()),
+                None => self.dead_letters.extend(self.letter(run, &mail, item.at())),
+            }
         }
         if undelivered.is_empty() { Answer::Committed } else { Answer::Undelivered(undelivered) }
     }
 
-    fn take(&mut self, run: RunId, number: i64) {
+    pub(super) fn take(&mut self, run: RunId, number: i64) {
         let Some(letter) = self.mailbox.remove(&(run, number)) else { return };
         if letter.mail.kind == MailKind::Signal {
             self.received.insert(letter.message, run);
@@ -55,22 +68,32 @@ impl Tables {
         Ok(())
     }
 
-    fn cancel_child(&mut self, id: &str, by: &Arc<str>, item: &Item) {
+    fn cancel_child(&mut self, call: CallId, id: &str, by: &Arc<str>, item: &Item) {
         let Some(run) = self.ids.get(id).and_then(|all| all.last()).copied() else { return };
-        let at = item.end.as_ref().map(|end| end.at);
-        let at = at.or_else(|| item.events.last().map(|event| event.at)).unwrap_or_default();
-        let (kind, by) = (CommandKind::Cancel, Arc::clone(by));
+        let parent = self.runs.get(&run).and_then(|run| run.start.parent);
+        if parent != Some((item.run, call)) {
+            return;
+        }
+        let (kind, by, at) = (CommandKind::Cancel, Arc::clone(by), item.at());
         self.command(run, Command { number: 0, kind, by, reason: None, at });
     }
 
     /// Delivers a signal, once.
     pub(super) fn post(&mut self, post: &Post) -> Result<(), Undelivered> {
         let is_it = |letter: &Letter| letter.message == post.message;
-        if self.received.contains_key(&post.message) || self.mailbox.values().any(is_it) {
+        let is_early = self.early.iter().any(|early| early.message == post.message);
+        let is_there = self.mailbox.values().any(is_it);
+        if is_early || is_there || self.received.contains_key(&post.message) {
             return Ok(());
         }
-        let newest = self.ids.get(&post.to).and_then(|all| all.last()).copied();
-        let run = newest.ok_or(Undelivered::NotFound)?;
+        let Some(run) = self.ids.get(&post.to).and_then(|all| all.last()).copied() else {
+            let waiting = self.early.iter().filter(|early| early.to == post.to).count();
+            if waiting >= post.limit as usize {
+                return Err(Undelivered::Full);
+            }
+            self.early.push(post.clone());
+            return Ok(());
+        };
         if !self.active.contains_key(&run) {
             return Err(Undelivered::Ended);
         }
@@ -123,12 +146,7 @@ impl Tables {
         }
     }
 
-    fn letter(
-        &self,
-        run: RunId,
-        mail: &Mail,
-        at: Timestamp,
-    ) -> Option<(RunId, DeadLetter)> {
+    fn letter(&self, run: RunId, mail: &Mail, at: Timestamp) -> Option<(RunId, DeadLetter)> {
         let start = &self.runs.get(&run)?.start;
         let letter = DeadLetter {
             number: self.dead_letters.last().map_or(1, |(_, last)| last.number + 1),
@@ -158,7 +176,30 @@ impl Tables {
         of_run.map(|(_, letter)| letter.mail.clone()).collect()
     }
 
-    pub(super) fn news(&mut self, writer: WriterId) -> Vec<News> {
+    /// Signals whose runs have been started since.
+    fn adopt_early(&mut self) {
+        let (arrived, early) = std::mem::take(&mut self.early)
+            .into_iter()
+            .partition::<Vec<_>, _>(|post| self.ids.contains_key(&post.to));
+        self.early = early;
+        for post in arrived {
+            // A run that has ended meanwhile did not receive it.
+            if self.post(&post).is_err() {
+                self.bury_early(&post);
+            }
+        }
+    }
+
+    fn bury_early(&mut self, post: &Post) {
+        let Some(run) = self.ids.get(&post.to).and_then(|all| all.last()).copied() else { return };
+        let (name, body) = (Arc::clone(&post.name), Arc::clone(&post.body));
+        let mail = Mail { number: 0, kind: MailKind::Signal, name, call: None, body };
+        self.received.insert(Arc::clone(&post.message), run);
+        self.dead_letters.extend(self.letter(run, &mail, post.at));
+    }
+
+    pub(super) fn news(&mut self, writer: WriterId) -> AllNews {
+        self.adopt_early();
         let mut told = Vec::new();
         for (run, active) in &mut self.active {
             if active.owner == Some(writer) && active.mail > active.heard {
@@ -167,6 +208,6 @@ impl Tables {
             }
         }
         let news = |(run, heard)| News { run, mail: self.unread(run), heard };
-        told.into_iter().map(news).collect()
+        AllNews { of_runs: told.into_iter().map(news).collect(), early: !self.early.is_empty() }
     }
 }

@@ -15,7 +15,7 @@ use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, News, Post, RunId, RunQuery,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
     RunRecord, RunSummary, Undelivered, WriterId,
 };
 pub(crate) use tables::Tables;
@@ -133,7 +133,7 @@ impl Store for MemoryStore {
         Ok(posts.iter().map(|post| tables.post(post)).collect())
     }
 
-    async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
+    async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
         Ok(self.tables().news(writer))
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::clock::Timestamp;
 use crate::model::{
     Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, Item, Mail,
-    OpenRun, RunId, RunRecord, Start, StoredRun, WriterId,
+    OpenRun, Post, RunId, RunRecord, Start, StoredRun, WriterId,
 };
 #[cfg(test)]
 use crate::store::SOUND;
@@ -29,6 +29,8 @@ pub(crate) struct Tables {
     pub(super) mailbox: BTreeMap<(RunId, i64), Letter>,
     /// Signals that were taken or buried.
     pub(super) received: BTreeMap<Arc<str>, RunId>,
+    /// Signals for runs that have not been started.
+    pub(super) early: Vec<Post>,
     /// The number of the last message.
     pub(super) letters: i64,
     counters: BTreeMap<Counter, i64>,
@@ -77,7 +79,7 @@ impl Tables {
     fn apply(&mut self, item: &Item) -> Answer {
         let answer = self.check(item).unwrap_or_else(|| self.write(item));
         // Also what is sent again: it is there once.
-        if answer == Answer::Committed { self.traffic(item) } else { answer }
+        self.traffic(item, answer)
     }
 
     /// Whether somebody asked for something after that command.
@@ -150,6 +152,9 @@ impl Tables {
             self.attempts.insert((run, record.call), record.clone());
         }
         self.set_aside(item);
+        // Before the end: what it took is not left over.
+        let taken = item.traffic.iter().flat_map(|traffic| &traffic.taken);
+        taken.for_each(|number| self.take(run, *number));
         if let Some(end) = &item.end {
             self.close(run, end);
             self.forget(run);

@@ -16,6 +16,7 @@ mod fleet;
 mod io;
 mod link;
 mod list;
+mod mail;
 mod memory;
 mod news;
 mod open;
@@ -40,8 +41,8 @@ use super::{Counter, Fleet, Loaded, Pulse, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
 };
 use io::Io;
 use link::Shape;
@@ -452,6 +453,19 @@ impl Store for PostgresStore {
             )
             .await?;
         Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+    }
+
+    async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+        self.0.io.run(Shape::Whole, ask!(c => mail::post_all(c, posts).await)).await
+    }
+
+    async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+        let is_news = self.0.io.run(Shape::Single, ask!(c => mail::is_news(c, writer).await));
+        // Mostly there is none, and nothing has to be written.
+        if !is_news.await? {
+            return Ok(AllNews::default());
+        }
+        self.0.io.run(Shape::Whole, ask!(c => mail::news(c, writer).await)).await
     }
 
     async fn backup(&self, _to: &Path) -> Result<(), Error> {

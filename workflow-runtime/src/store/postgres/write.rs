@@ -9,7 +9,7 @@ use super::batch::{Applied, Batch, has};
 use super::fault::{Fault, is_in_the_way, late, unavailable};
 use super::link::{Connection, Link, Shape};
 use super::servers::Servers;
-use super::{PATIENCE, ask};
+use super::{PATIENCE, ask, mail};
 use crate::clock::within;
 use crate::error::{Error, ErrorKind};
 use crate::model::{Answer, Event, Item, RunId, WriterId};
@@ -168,6 +168,18 @@ async fn try_commit(
             left = open.iter().map(|n| items[*n].clone()).collect();
             &left
         };
+        if batch.iter().any(mail::reaches_others) {
+            match whole(link, writer, lane, batch).await {
+                Ok(Some(all)) => open.into_iter().zip(all).for_each(|(n, one)| answers[n] = one),
+                Ok(None) => return Ok(Err(fenced())),
+                Err(error) => match Fault::of(&error) {
+                    Fault::Item(reason) => return Ok(Ok(Outcome::Faulty(reason))),
+                    Fault::Again => {}
+                    Fault::Lost | Fault::Wait => return Err(error),
+                },
+            }
+            continue;
+        }
         let statement = Batch::of(batch, careful).statement(writer, lane);
         let sent = link
             .ask(Shape::Single, |c| {
@@ -206,6 +218,42 @@ async fn try_commit(
         let message = "others are in the way of what is to be written, again and again";
         Error::new(ErrorKind::Unavailable, message)
     }))
+}
+
+/// A batch that reaches other runs: in one transaction with what it does there.
+/// An item without an answer is to be sent again. None: the writer was declared
+/// dead.
+async fn whole(
+    link: &mut Link,
+    writer: WriterId,
+    lane: i16,
+    items: &[Item],
+) -> Result<Option<Vec<Option<Answer>>>, sqlx::Error> {
+    let items = items.to_vec();
+    link.ask(
+        Shape::Whole,
+        ask!(c => {
+            let Some(mut number) = mail::prepare(c, writer, lane, &items).await? else {
+                return Ok(None);
+            };
+            let statement = Batch::of(&items, true).statement(writer, lane);
+            let statement = statement.persistent(c.keeps_names());
+            let applied = Applied::read(&statement.fetch_one(&mut **c).await?)?.sorted();
+            let mut answers = Vec::with_capacity(items.len());
+            for item in &items {
+                let answered = match answer(&applied, item) {
+                    Some(answer) => Some(answer),
+                    None => resolve(c, item).await?,
+                };
+                answers.push(match answered {
+                    Some(answer) => Some(mail::after(c, item, answer, &mut number).await?),
+                    None => None,
+                });
+            }
+            Ok(Some(answers))
+        }),
+    )
+    .await
 }
 
 /// What became of an item that went in.

@@ -6,9 +6,10 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::{control, read};
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, CallId, Command, CommandKind, Item, News, Post, RunId, Start, Traffic, Undelivered,
-    WriterId,
+    AllNews, Answer, CallId, Command, CommandKind, Item, News, Post, RunId, Start, Traffic,
+    Undelivered, WriterId,
 };
+use crate::store::{not_taken_id, unread_reason};
 
 macro_rules! sql {
     ($name:literal) => {
@@ -18,14 +19,20 @@ macro_rules! sql {
 
 type Delivered = Result<(), Undelivered>;
 
-/// What an item that went in asks of others.
+/// What an item that was answered so asks of others.
 pub(super) fn traffic(
     connection: &Connection,
     item: &Item,
     traffic: &Traffic,
+    answer: Answer,
 ) -> rusqlite::Result<Answer> {
     let mut undelivered = Vec::new();
-    take(connection, item.run, &traffic.taken)?;
+    if matches!(answer, Answer::Committed | Answer::NotEnded) {
+        take(connection, item.run, &traffic.taken)?;
+    }
+    if answer != Answer::Committed {
+        return Ok(answer);
+    }
     for (call, start) in &traffic.children {
         if let Err(why) = begin_child(connection, item, *call, start)? {
             undelivered.push((*call, why));
@@ -36,27 +43,59 @@ pub(super) fn traffic(
             undelivered.push((*call, why));
         }
     }
-    for (id, by) in &traffic.cancels {
-        if let Some(run) = newest(connection, id)? {
-            let at = at(item);
-            let (kind, by) = (CommandKind::Cancel, by.clone());
+    for (call, id, by) in &traffic.cancels {
+        if let Some(run) = own_child(connection, item, *call, id)? {
+            let (kind, by, at) = (CommandKind::Cancel, by.clone(), item.at());
             control::give(connection, run, &Command { number: 0, kind, by, reason: None, at })?;
         }
     }
+    not_taken(connection, item, traffic)?;
     Ok(if undelivered.is_empty() { Answer::Committed } else { Answer::Undelivered(undelivered) })
 }
 
-/// When an item happened.
-fn at(item: &Item) -> Timestamp {
-    let start = item.start.as_ref().map(|start| start.at);
-    item.events.last().map(|event| event.at).or(start).unwrap_or_default()
+fn own_child(
+    connection: &Connection,
+    of: &Item,
+    call: CallId,
+    id: &str,
+) -> rusqlite::Result<Option<RunId>> {
+    let mut own = connection.prepare_cached(sql!("own_child"))?;
+    own.query_row(params![id, of.run.0, call.0], |row| row.get(0).map(RunId)).optional()
+}
+
+/// What a run had and did not take is its next generation's, or waits for people.
+fn not_taken(connection: &Connection, item: &Item, traffic: &Traffic) -> rusqlite::Result<()> {
+    let at = item.at().as_millis();
+    for (n, (name, body)) in traffic.not_taken.iter().enumerate() {
+        let mut next = connection.prepare_cached(sql!("successor"))?;
+        let next: Option<i64> = next.query_row([item.run.0], |row| row.get(0)).optional()?;
+        let message = not_taken_id(item.run, n);
+        let mut known = connection.prepare_cached(sql!("known"))?;
+        match next {
+            // The item is sent again.
+            Some(_) if known.query_row([&message], |row| row.get(0))? => {}
+            Some(next) => {
+                let row = params![next, message, &**name, &**body, at];
+                connection.prepare_cached(sql!("put"))?.execute(row)?;
+                connection.prepare_cached(sql!("wake"))?.execute([next, at])?;
+            }
+            None => {
+                let row = params![item.run.0, unread_reason(name), at, &**body];
+                connection.prepare_cached(sql!("letter"))?.execute(row)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 fn newest(connection: &Connection, id: &str) -> rusqlite::Result<Option<RunId>> {
-    connection.prepare_cached(sql!("newest"))?.query_row([id], |row| row.get(0).map(RunId)).optional()
+    connection
+        .prepare_cached(sql!("newest"))?
+        .query_row([id], |row| row.get(0).map(RunId))
+        .optional()
 }
 
-fn take(connection: &Connection, run: RunId, numbers: &[i64]) -> rusqlite::Result<()> {
+pub(super) fn take(connection: &Connection, run: RunId, numbers: &[i64]) -> rusqlite::Result<()> {
     let mut taken = 0_i64;
     for number in numbers {
         connection.prepare_cached(sql!("remember"))?.execute([run.0, *number])?;
@@ -111,14 +150,22 @@ fn post(connection: &Connection, post: &Post) -> rusqlite::Result<Delivered> {
     if known.query_row([&*post.message], |row| row.get(0))? {
         return Ok(Ok(()));
     }
-    let Some(run) = newest(connection, &post.to)? else { return Ok(Err(Undelivered::NotFound)) };
+    let at = post.at.as_millis();
+    let Some(run) = newest(connection, &post.to)? else {
+        let mut waiting = connection.prepare_cached(sql!("early_count"))?;
+        if waiting.query_row([&*post.to], |row| row.get::<_, i64>(0))? >= i64::from(post.limit) {
+            return Ok(Err(Undelivered::Full));
+        }
+        let row = params![&*post.to, &*post.message, &*post.name, &*post.body, at];
+        connection.prepare_cached(sql!("early"))?.execute(row)?;
+        return Ok(Ok(()));
+    };
     let mut unread = connection.prepare_cached(sql!("unread"))?;
     let unread = unread.query_row([run.0], |row| row.get::<_, i64>(0)).optional()?;
     let Some(unread) = unread else { return Ok(Err(Undelivered::Ended)) };
     if unread >= i64::from(post.limit) {
         return Ok(Err(Undelivered::Full));
     }
-    let at = post.at.as_millis();
     let row = params![run.0, &*post.message, &*post.name, &*post.body, at];
     connection.prepare_cached(sql!("put"))?.execute(row)?;
     connection.prepare_cached(sql!("wake"))?.execute([run.0, at])?;
@@ -150,7 +197,8 @@ pub(super) fn notify(connection: &Connection, run: RunId, at: Timestamp) -> rusq
     let parent: Option<i64> = parent.query_row([run.0], |row| row.get(0)).optional()?;
     let Some(parent) = parent else { return Ok(()) };
     let mut unread = connection.prepare_cached(sql!("unread"))?;
-    if unread.exists([parent])? && connection.prepare_cached(sql!("notify"))?.execute([run.0])? > 0 {
+    if unread.exists([parent])? && connection.prepare_cached(sql!("notify"))?.execute([run.0])? > 0
+    {
         connection.prepare_cached(sql!("wake"))?.execute([parent, at.as_millis()])?;
     }
     Ok(())
@@ -160,17 +208,44 @@ pub(super) fn notify(connection: &Connection, run: RunId, at: Timestamp) -> rusq
 pub(super) fn follow(connection: &Connection, run: RunId, next: RunId) -> rusqlite::Result<()> {
     let followed = connection.prepare_cached(sql!("follow"))?.execute([run.0, next.0])?;
     if followed > 0 {
-        connection.prepare_cached(sql!("followed"))?.execute(params![next.0, i64::try_from(followed).unwrap_or(i64::MAX)])?;
+        connection
+            .prepare_cached(sql!("followed"))?
+            .execute(params![next.0, i64::try_from(followed).unwrap_or(i64::MAX)])?;
+    }
+    Ok(())
+}
+
+/// Whether there may be news.
+pub(super) fn is_news(connection: &Connection, writer: WriterId) -> rusqlite::Result<bool> {
+    Ok(any_early(connection)? || !read::numbers(connection, sql!("told"), [writer.0])?.is_empty())
+}
+
+fn any_early(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.prepare_cached(sql!("any_early"))?.query_row([], |row| row.get(0))
+}
+
+/// Signals whose runs have been started since.
+fn adopt_early(connection: &Connection) -> rusqlite::Result<()> {
+    let mut arrived = connection.prepare_cached(sql!("arrived"))?;
+    let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let all: Vec<(i64, i64, i64)> = arrived.query_map([], row)?.collect::<Result<_, _>>()?;
+    for (number, at, run) in all {
+        let is_open = connection.prepare_cached(sql!("unread"))?.exists([run])?;
+        connection.prepare_cached(sql!("adopt"))?.execute([number, run])?;
+        connection.prepare_cached(sql!("adopted"))?.execute([number])?;
+        if is_open {
+            connection.prepare_cached(sql!("wake"))?.execute([run, at])?;
+        } else {
+            bury(connection, RunId(run), Timestamp::from_millis(at))?;
+        }
     }
     Ok(())
 }
 
 /// What has come for runs of a writer since it was told.
-pub(super) fn news(
-    connection: &mut Connection,
-    writer: WriterId,
-) -> rusqlite::Result<Vec<News>> {
+pub(super) fn news(connection: &mut Connection, writer: WriterId) -> rusqlite::Result<AllNews> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    adopt_early(&transaction)?;
     let told = read::numbers(&transaction, sql!("told"), [writer.0])?;
     let mut unread = read::mail(&transaction, &read::list(&told))?;
     let mut all = Vec::with_capacity(told.len());
@@ -179,6 +254,7 @@ pub(super) fn news(
         let heard = hear.query_row([run.0], |row| row.get(0))?;
         all.push(News { run, mail: unread.remove(&run.0).unwrap_or_default(), heard });
     }
+    let early = any_early(&transaction)?;
     transaction.commit()?;
-    Ok(all)
+    Ok(AllNews { of_runs: all, early })
 }

@@ -25,7 +25,7 @@ use super::{Counter, Damage, Loaded, Store, Sweep, TakeOver, reason_of, refusal}
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, News, Post, RunId, RunQuery,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
     RunRecord, RunSummary, Undelivered, WriterId,
 };
 use owner::Owner;
@@ -364,14 +364,13 @@ impl Store for SqliteStore {
         self.write(move |connection| mail::post_all(connection, &posts)).await
     }
 
-    async fn news(&self, writer: WriterId) -> Result<Vec<News>, Error> {
-        let told = move |connection: &mut Connection| {
-            read::numbers(connection, include_str!("../../../sql/mail/told.sql"), [writer.0])
-                .map_err(unavailable)
+    async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+        let is_news = move |connection: &mut Connection| {
+            mail::is_news(connection, writer).map_err(unavailable)
         };
         // Mostly there is none, and nothing has to be written.
-        if self.read(told).await?.is_empty() {
-            return Ok(Vec::new());
+        if !self.read(is_news).await? {
+            return Ok(AllNews::default());
         }
         self.write(move |connection| mail::news(connection, writer)).await
     }

@@ -185,13 +185,10 @@ fn apply(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
         (None, Some(first)) => apply_events(batch, item, first)?,
         (None, None) => apply_rest(batch, item)?,
     };
-    match (&item.traffic, answer) {
+    match &item.traffic {
         // Also what is sent again: it is there once.
-        (Some(traffic), Answer::Committed) => {
-            batch.places.forget();
-            mail::traffic(batch.connection, item, traffic)
-        }
-        (_, answer) => Ok(answer),
+        Some(traffic) => mail::traffic(batch.connection, item, traffic, answer),
+        None => Ok(answer),
     }
 }
 
@@ -258,6 +255,10 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     }
     if not_ended {
         return Ok(Answer::NotEnded);
+    }
+    if let Some(traffic) = &item.traffic {
+        // Before the end: what it took is not left over.
+        mail::take(batch.connection, item.run, &traffic.taken)?;
     }
     let Some(ended) = &item.end else {
         attempts(batch, item)?;

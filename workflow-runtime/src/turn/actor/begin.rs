@@ -80,6 +80,7 @@ impl Actor {
         actor.suspected = stored.record.open.as_ref().is_some_and(|open| open.claims > 0);
         actor.last = stored.record.created;
         actor.next_seq = after(&stored.history);
+        actor.heard = stored.record.open.as_ref().map_or(0, |open| open.mail);
         let recovered = match fault {
             Some(fault) => Err(fault),
             None => actor.replay(stored, now),
@@ -167,6 +168,9 @@ impl Actor {
         if let Some(instance) = &self.instance {
             self.made.retain(|call| instance.is_waiting(*call));
         }
+        if self.next.end.is_none() {
+            self.ask_again(self.last.max(now));
+        }
         Ok(())
     }
 }
@@ -184,6 +188,7 @@ fn new_start(info: &RunInfo, identity: &Identity, args: Arc<str>, at: Timestamp)
         seed: info.seed,
         decided: None,
         meta: info.meta.clone(),
+        parent: None,
         queued: false,
         at,
     }

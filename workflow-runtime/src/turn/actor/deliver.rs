@@ -11,7 +11,6 @@ use crate::model::{
 };
 use crate::turn::Fault;
 use crate::turn::instance::Turn;
-use crate::turn::table::Target;
 
 impl Actor {
     /// Delivers an outcome in a turn of its own. False: nobody waits for it
@@ -20,14 +19,11 @@ impl Actor {
         let now = now.max(self.last);
         let Some(instance) = self.instance.as_mut() else { return false };
         let Some(spec) = instance.call(call) else { return false };
-        if !instance.is_waiting(call) {
+        if !instance.wants(call) {
             return false;
         }
-        let (kind, name) = match spec.target {
-            Target::Step { .. } => (EventKind::Step, spec.name),
-            Target::Timer { .. } => (EventKind::Timer, spec.name),
-        };
-        let payload = (kind == EventKind::Step).then(|| Arc::clone(&outcome.text));
+        let (kind, name) = (EventKind::of(spec.kind()), spec.name);
+        let payload = (kind != EventKind::Timer).then(|| Arc::clone(&outcome.text));
         let turn = instance.deliver(call, outcome, now);
         let mut row =
             Row { kind, call: Some(call), name: name.into(), payload, decided: None, at: now };
@@ -159,6 +155,7 @@ impl Actor {
                 }
             }
         }
+        self.ask_others(turn.created.clone(), at);
         for id in &turn.patched {
             decided.push(if decided.is_empty() { '[' } else { ',' });
             Decisions::write_note(&mut decided, "patched", id);
@@ -169,11 +166,13 @@ impl Actor {
             self.decided_by = Some(Arc::clone(&self.identity.build));
         }
         for call in turn.dropped {
+            self.withdraw(call);
             // Made and dropped before anything was written: it never starts.
             self.made.retain(|made| *made != call);
             self.dropped.push(call);
         }
         if let Some(Encoded { text, how, successor }) = turn.ended {
+            self.leave_others();
             self.next.end = Some(End { how, output: text, at });
             self.succeed(successor.map(|successor| *successor), at);
             self.instance = None;
@@ -189,7 +188,7 @@ impl Actor {
     pub(super) fn succeed(&mut self, successor: Option<Successor>, at: Timestamp) {
         self.next.successor = successor.map(|Successor { workflow, args, seed, meta }| {
             let (id, decided, queued) = (Arc::clone(&self.id), None, true);
-            Box::new(Start { workflow, id, args, seed, decided, meta, queued, at })
+            Box::new(Start { workflow, id, args, seed, decided, meta, parent: None, queued, at })
         });
     }
 

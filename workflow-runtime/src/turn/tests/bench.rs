@@ -46,6 +46,9 @@ impl Bench {
             payload_limit: 1 << 20,
             history_limit: 1_000,
             strict: STRICT.get(),
+            generation: 1,
+            parent: None,
+            mailbox_limit: 100,
         }
     }
 

@@ -120,6 +120,9 @@ impl World {
         RunInfo {
             workflow: "test".into(),
             strict: true,
+            generation: 1,
+            parent: None,
+            mailbox_limit: 100,
             run,
             id: id.into(),
             seed: 7,

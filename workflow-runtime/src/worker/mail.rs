@@ -1,0 +1,51 @@
+//! Messages for runs in memory.
+
+use std::sync::Arc;
+
+use super::run::Run;
+use super::thread::WorkflowThread;
+use crate::error::{Failure, FailureKind};
+use crate::model::{CallId, News, Undelivered};
+
+impl WorkflowThread {
+    /// Messages have come for a run. One that has left memory finds them when it
+    /// comes back.
+    pub(super) fn news(&mut self, news: News) {
+        let Some(ticket) = self.ticket_of(news.run) else { return };
+        self.with(ticket, |_, run| {
+            run.hears(news.mail, news.heard);
+            Self::stays(run)
+        });
+    }
+
+    /// Delivers what somebody waits for, each in a turn of its own.
+    pub(super) fn deliver_mail(&self, run: &mut Run) {
+        if run.mail.is_empty() || run.actor.is_blocked() {
+            return;
+        }
+        while let Some(taken) = run.actor.deliver_mail(&run.mail, self.now) {
+            run.mail.retain(|one| one.number != taken);
+            run.taken.insert(taken);
+        }
+        self.settle_dropped(run);
+    }
+
+    /// What calls asked of others was not accepted: that is their outcome.
+    pub(super) fn not_delivered(&self, run: &mut Run, calls: &[(CallId, Undelivered)]) {
+        for (call, why) in calls {
+            let message = run.actor.undelivered(*call, *why);
+            if !run.actor.is_waiting(*call) {
+                tracing::warn!(id = %run.actor.id(), "{message}");
+                continue;
+            }
+            let failure = Failure::of_kind(FailureKind::Undelivered, message);
+            let text = serde_json::json!({ "failure": failure }).to_string();
+            self.deliver_text(run, *call, &text);
+        }
+    }
+
+    pub(super) fn deliver_text(&self, run: &mut Run, call: CallId, text: &str) {
+        run.actor.deliver(call, Arc::<str>::from(text).into(), self.now);
+        self.settle_dropped(run);
+    }
+}

@@ -106,6 +106,7 @@ async fn start_on(store: Arc<dyn Store>, settings: Settings) -> (Client, Worker)
         starts,
         numbers,
         limits,
+        max_mailbox: 10_000,
         clock,
         without_worker: false,
         exclusive: false,

@@ -11,12 +11,12 @@ use crate::store::{Counter, SOUND, Store};
 /// Numbers from here on are the store's to give.
 const RESERVED: u32 = 100;
 
-async fn reserved(store: &dyn Store) {
+pub(super) async fn reserved(store: &dyn Store) {
     store.reserve(Counter::Runs, RESERVED).await.unwrap();
 }
 
 /// The same item, as one that goes on with those arguments.
-fn restarting(item: Item, id: &str, args: &str) -> Item {
+pub(super) fn restarting(item: Item, id: &str, args: &str) -> Item {
     let mut item = ending(item, "{}");
     if let Some(end) = &mut item.end {
         end.how = Ended::Continued;
@@ -28,13 +28,14 @@ fn restarting(item: Item, id: &str, args: &str) -> Item {
         seed: 7,
         decided: None,
         meta: Some(r#"{"tenant":"b"}"#.into()),
+        parent: None,
         queued: true,
         at: at(9_000),
     }));
     item
 }
 
-async fn newest(store: &dyn Store, id: &str) -> RunRecord {
+pub(super) async fn newest(store: &dyn Store, id: &str) -> RunRecord {
     store.find(id).await.unwrap().unwrap()
 }
 

@@ -41,6 +41,8 @@ impl Tables {
             let run = item.run;
             let next = item.successor.as_ref().and_then(|next| self.ids.get(&next.id)?.last());
             match next.copied() {
+                // Not where the item is sent again.
+                Some(_) if self.is_known(&not_taken_id(run, n)) => {}
                 Some(next) => self.put(next, not_taken_id(run, n).into(), mail, item.at()),
                 None => self.dead_letters.extend(self.letter(run, &mail, item.at())),
             }
@@ -78,12 +80,16 @@ impl Tables {
         self.command(run, Command { number: 0, kind, by, reason: None, at });
     }
 
+    /// Whether a message was accepted before.
+    fn is_known(&self, message: &str) -> bool {
+        self.received.contains_key(message)
+            || self.mailbox.values().any(|letter| &*letter.message == message)
+            || self.early.iter().any(|early| &*early.message == message)
+    }
+
     /// Delivers a signal, once.
     pub(super) fn post(&mut self, post: &Post) -> Result<(), Undelivered> {
-        let is_it = |letter: &Letter| letter.message == post.message;
-        let is_early = self.early.iter().any(|early| early.message == post.message);
-        let is_there = self.mailbox.values().any(is_it);
-        if is_early || is_there || self.received.contains_key(&post.message) {
+        if self.is_known(&post.message) {
             return Ok(());
         }
         let Some(run) = self.ids.get(&post.to).and_then(|all| all.last()).copied() else {

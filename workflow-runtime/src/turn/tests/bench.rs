@@ -104,7 +104,7 @@ impl Bench {
         let spec = self.actor.call(call).unwrap().clone();
         let outcome: Arc<str> = match spec.target {
             Target::Timer { .. } => "null".into(),
-            Target::Step { .. } => result_of(spec.name, &spec.args).into(),
+            _ => result_of(spec.name, &spec.args).into(),
         };
         self.actor.deliver(call, outcome.into(), at(self.now));
         self.commit();

@@ -317,7 +317,7 @@ fn a_run_whose_first_turn_panicked_begins_when_the_fix_runs() {
     // Its time is the base of the first turn's timers.
     let due = |bench: &Bench| match bench.actor.call(CallId(0)).unwrap().target {
         Target::Timer { due } => due,
-        Target::Step { .. } => panic!("a timer"),
+        _ => panic!("a timer"),
     };
     assert_eq!(due(&bench), at(1_150));
     assert_eq!(due(&bench.crash(code)), at(1_150));

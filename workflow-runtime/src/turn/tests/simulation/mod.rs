@@ -213,7 +213,7 @@ impl World {
             .into_iter()
             .filter_map(|call| match held.actor.call(call)?.target {
                 Target::Timer { due } if due <= now => Some((due, call)),
-                Target::Timer { .. } | Target::Step { .. } => None,
+                _ => None,
             })
             .collect();
         due.sort_unstable();
@@ -253,7 +253,7 @@ impl World {
             );
             match spec.target {
                 Target::Timer { due } => drop(held.timers.insert(call, due)),
-                Target::Step { .. } => drop(held.running.insert(call)),
+                _ => drop(held.running.insert(call)),
             }
         }
     }

@@ -8,6 +8,7 @@ mod golden;
 mod mocks;
 mod orders;
 mod repeat;
+mod requests;
 mod restart;
 mod signals;
 mod time;

@@ -63,10 +63,14 @@ pub fn durable(args: TokenStream, item: TokenStream) -> TokenStream {
 /// `workflow_runtime::signal`.
 #[proc_macro_attribute]
 pub fn signal(args: TokenStream, item: TokenStream) -> TokenStream {
-    let item = item.into();
-    message::signal(args.into(), &item)
-        .unwrap_or_else(|error| expand::with_error(&item, &error))
-        .into()
+    message(message::Kind::Signal, args, item)
+}
+
+/// Makes a type one that is sent to runs and answered. Documented as
+/// `workflow_runtime::request`.
+#[proc_macro_attribute]
+pub fn request(args: TokenStream, item: TokenStream) -> TokenStream {
+    message(message::Kind::Request, args, item)
 }
 
 /// Makes an `async fn` a test in the world of the test kit. Documented as
@@ -82,6 +86,13 @@ pub fn test(args: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro]
 pub fn replay_tests(input: TokenStream) -> TokenStream {
     test::replay_tests(input.into()).unwrap_or_else(|error| error.to_compile_error()).into()
+}
+
+fn message(kind: message::Kind, args: TokenStream, item: TokenStream) -> TokenStream {
+    let item = item.into();
+    message::message(kind, args.into(), &item)
+        .unwrap_or_else(|error| expand::with_error(&item, &error))
+        .into()
 }
 
 fn function(

@@ -1,9 +1,10 @@
-//! `#[signal]`: a type that is sent to runs.
+//! `#[signal]` and `#[request]`: types that are sent to runs.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Error, Item, LitStr, Path, parse_quote};
+use syn::spanned::Spanned as _;
+use syn::{Attribute, Error, Item, LitStr, Path, Type, parse_quote};
 
 use crate::paths::Paths;
 
@@ -12,46 +13,89 @@ use crate::paths::Paths;
 struct Args {
     name: Option<LitStr>,
     krate: Option<Path>,
+    reply: Option<Type>,
+    validate: Option<Path>,
+}
+
+/// What a type is made.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Signal,
+    Request,
+}
+
+impl Kind {
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::Signal => "#[signal]",
+            Self::Request => "#[request]",
+        }
+    }
+
+    fn usage(self) -> &'static str {
+        match self {
+            Self::Signal => "write `#[signal]`, `#[signal(name = \"..\")]` or `#[signal(crate = path)]`",
+            Self::Request => {
+                "write `#[request(reply = Type)]`; beside it there are `validate = path`, \
+                 `name = \"..\"` and `crate = path`"
+            }
+        }
+    }
 }
 
 impl Args {
-    fn parse(tokens: TokenStream) -> Result<Self, Error> {
+    fn parse(kind: Kind, tokens: TokenStream) -> Result<Self, Error> {
         let mut args = Self::default();
         let mut read = |meta: ParseNestedMeta<'_>| {
             if meta.path.is_ident("name") {
                 args.name = Some(meta.value()?.parse()?);
             } else if meta.path.is_ident("crate") {
                 args.krate = Some(meta.value()?.parse()?);
+            } else if kind == Kind::Request && meta.path.is_ident("reply") {
+                args.reply = Some(meta.value()?.parse()?);
+            } else if kind == Kind::Request && meta.path.is_ident("validate") {
+                args.validate = Some(meta.value()?.parse()?);
             } else {
-                return Err(meta.error("write `#[signal]`, `#[signal(name = \"..\")]` or \
-                                       `#[signal(crate = path)]`"));
+                return Err(meta.error(kind.usage()));
             }
             Ok(())
         };
         let parser = syn::meta::parser(&mut read);
         syn::parse::Parser::parse2(parser, tokens)?;
+        if kind == Kind::Request && args.reply.is_none() {
+            return Err(Error::new(Span::call_site(), kind.usage()));
+        }
         Ok(args)
     }
 }
 
-/// The type itself, storable, and what makes it a signal.
-pub(crate) fn signal(args: TokenStream, item: &TokenStream) -> Result<TokenStream, Error> {
-    let args = Args::parse(args)?;
+/// The type itself, storable, and what makes it a message.
+pub(crate) fn message(
+    kind: Kind,
+    args: TokenStream,
+    item: &TokenStream,
+) -> Result<TokenStream, Error> {
+    let args = Args::parse(kind, args)?;
+    let misplaced = |at| {
+        let attribute = kind.attribute();
+        let message = format!("`{attribute}` stands on a struct or an enum: the type of what is sent");
+        Error::new(at, message)
+    };
     let mut parsed: Item = syn::parse2(item.clone()).map_err(|error| misplaced(error.span()))?;
     let (attrs, ident, generics) = match &mut parsed {
         Item::Struct(item) => (&mut item.attrs, &item.ident, &item.generics),
         Item::Enum(item) => (&mut item.attrs, &item.ident, &item.generics),
-        other => return Err(misplaced(syn::spanned::Spanned::span(&*other))),
+        other => return Err(misplaced(other.span())),
     };
     if let Some(first) = generics.params.first() {
-        let message = "a signal is stored under one name: it has no generic parameters";
+        let message = "a message is stored under one name: it has no generic parameters";
         return Err(Error::new_spanned(first, message));
     }
     let paths = Paths::new(args.krate.as_ref());
     let (root, private) = (paths.root().clone(), paths.private());
     let name = args.name.as_ref().map_or_else(|| ident.to_string(), LitStr::value);
     if name.is_empty() {
-        return Err(Error::new_spanned(&args.name, "a signal has a name"));
+        return Err(Error::new_spanned(&args.name, "a message has a name"));
     }
     if !derives_serde(attrs) {
         let serde = quote!(#private::serde).to_string().replace(' ', "");
@@ -59,12 +103,27 @@ pub(crate) fn signal(args: TokenStream, item: &TokenStream) -> Result<TokenStrea
         attrs.push(parse_quote!(#[serde(crate = #serde)]));
     }
     let ident = ident.clone();
-    Ok(quote! {
-        #parsed
-        impl #root::Signal for #ident {
-            const NAME: &'static str = #name;
+    let made = match args.reply {
+        None => quote!(impl #root::Signal for #ident { const NAME: &'static str = #name; }),
+        Some(reply) => {
+            let validate = args.validate.map(|path| {
+                let asked = quote_spanned!(path.span()=> #path(self));
+                quote! {
+                    fn validate(&self) -> ::core::result::Result<(), ::std::string::String> {
+                        #asked
+                    }
+                }
+            });
+            quote! {
+                impl #root::Request for #ident {
+                    type Reply = #reply;
+                    const NAME: &'static str = #name;
+                    #validate
+                }
+            }
         }
-    })
+    };
+    Ok(quote!(#parsed #made))
 }
 
 /// Whether the user derives it.
@@ -79,8 +138,4 @@ fn derives_serde(attrs: &[Attribute]) -> bool {
         });
         found
     })
-}
-
-fn misplaced(at: proc_macro2::Span) -> Error {
-    Error::new(at, "`#[signal]` stands on a struct or an enum: the type of what is sent")
 }

@@ -100,8 +100,8 @@ pub use call::{
     Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
 };
 pub use client::{
-    Client, CommandOutcome, Commanding, Export, Filter, Handle, Health, Page, RunResult, Sending,
-    Starting, Trouble,
+    Asking, Client, CommandOutcome, Commanding, Export, Filter, Handle, Health, Page, RunResult,
+    Running, Sending, Starting, Trouble,
 };
 pub use clock::Timestamp;
 pub use codec::Codec;
@@ -113,7 +113,7 @@ pub use model::{
 };
 pub use runtime::{Builder, Durability, Runtime, check_command};
 pub use uuid::Uuid;
-pub use workflow::{Child, OnParentEnd, Signal};
+pub use workflow::{Asked, Child, OnParentEnd, Request, Signal};
 
 /// Makes an `async fn` a step: it runs once, and its result is recorded.
 ///
@@ -245,6 +245,35 @@ pub use workflow_macros::workflow;
 /// | `name = ".."` | the name under which it is stored; default: the type's |
 /// | `crate = path` | where this crate is, if it was renamed |
 pub use workflow_macros::signal;
+
+/// Makes a struct or an enum a [`Request`]: a message to a run whose sender waits
+/// for a reply.
+///
+/// ```
+/// use workflow_runtime::request;
+///
+/// #[request(reply = u64, validate = is_positive)]
+/// struct Deposit {
+///     cents: i64,
+/// }
+///
+/// fn is_positive(deposit: &Deposit) -> Result<(), String> {
+///     if deposit.cents > 0 { Ok(()) } else { Err("nothing to deposit".to_owned()) }
+/// }
+/// ```
+///
+/// It derives serde's `Serialize` and `Deserialize`, unless a `derive` below it
+/// does: put the attribute above yours. The type of the reply does it itself.
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `reply = Type` | what the sender gets |
+/// | `validate = path` | `fn(&Self) -> Result<(), String>`: what is refused before it is sent, with the reason |
+/// | `name = ".."` | the name under which it is stored; default: the type's |
+/// | `crate = path` | where this crate is, if it was renamed |
+pub use workflow_macros::request;
 
 /// Makes an `async fn` one that workflows may await: a helper of your own.
 ///

@@ -1,2 +1,2 @@
 insert into mailbox (run, message, kind, name, body, at)
-select ?2, message, 'signal', name, body, at from early where number = ?1
+select ?2, message, kind, name, body, at from early where number = ?1

@@ -1,4 +1,4 @@
--- A signal that is taken stays known.
+-- What is taken stays known.
 insert into received (message, run)
-select message, run from mailbox where run = ?1 and number = ?2 and kind = 'signal'
+select message, run from mailbox where run = ?1 and number = ?2 and kind in ('signal', 'request')
 on conflict do nothing

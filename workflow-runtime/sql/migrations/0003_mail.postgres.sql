@@ -14,7 +14,7 @@ create table mailbox (
     number bigint generated always as identity primary key,
     run bigint not null,
     message text collate "C" not null unique,   -- made by the sender before its first try
-    kind text not null,                   -- signal, child
+    kind text not null,                   -- signal, request, reply, child
     name text not null,
     call integer,                         -- the call that it answers
     body text not null,
@@ -36,11 +36,34 @@ create table early (
     number bigint generated always as identity primary key,
     workflow_id text collate "C" not null,
     message text collate "C" not null unique,
+    kind text not null,                   -- signal, request
     name text not null,
+    asker bigint,
+    asker_call integer,
     body text not null,
     at bigint not null
 );
 
 create index early_id on early (workflow_id);
+
+-- Requests that have no reply yet, and who waits for it: a call of a run, or a client.
+create table requests (
+    message text collate "C" primary key,
+    run bigint not null,
+    asker bigint,                       -- null: a client
+    call integer
+);
+
+create index requests_run on requests (run);
+
+-- Replies that a client has yet to read.
+create table replies (
+    message text collate "C" primary key,
+    run bigint not null,
+    body text not null,
+    at bigint not null
+);
+
+create index replies_run on replies (run);
 
 alter table dead_letters add column body text;

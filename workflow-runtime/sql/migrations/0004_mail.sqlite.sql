@@ -14,7 +14,7 @@ create table mailbox (
     number integer primary key autoincrement,
     run integer not null,
     message text not null unique,         -- made by the sender before its first try
-    kind text not null,                   -- signal, child
+    kind text not null,                   -- signal, request, reply, child
     name text not null,
     call integer,                         -- the call that it answers
     body text not null,
@@ -36,11 +36,34 @@ create table early (
     number integer primary key autoincrement,
     workflow_id text not null,
     message text not null unique,
+    kind text not null,                   -- signal, request
     name text not null,
+    asker integer,
+    asker_call integer,
     body text not null,
     at integer not null
 ) strict;
 
 create index early_id on early (workflow_id);
+
+-- Requests that have no reply yet, and who waits for it: a call of a run, or a client.
+create table requests (
+    message text not null primary key,
+    run integer not null,
+    asker integer,                       -- null: a client
+    call integer
+) strict, without rowid;
+
+create index requests_run on requests (run);
+
+-- Replies that a client has yet to read.
+create table replies (
+    message text not null primary key,
+    run integer not null,
+    body text not null,
+    at integer not null
+) strict, without rowid;
+
+create index replies_run on replies (run);
 
 alter table dead_letters add column body text;

@@ -17,5 +17,7 @@ c as (delete from commands using gone where commands.run = gone.id),
 f as (delete from failures using gone where failures.run = gone.id),
 m as (delete from mailbox using gone where mailbox.run = gone.id),
 r as (delete from received using gone where received.run = gone.id),
+q as (delete from requests using gone where requests.run = gone.id),
+y as (delete from replies using gone where replies.run = gone.id),
 d as (delete from dead_letters using gone where dead_letters.run = gone.id)
 select count(*) from gone

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::outcome::RunResult;
-use super::{Commanding, ErrOf, Export, Inner, OkOf, Sending};
+use super::{Asking, Commanding, ErrOf, Export, Inner, OkOf, Sending};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::model::{
@@ -13,7 +13,7 @@ use crate::model::{
     Status, read_meta,
 };
 use crate::store::Ending;
-use crate::workflow::Signal;
+use crate::workflow::{Request, Signal};
 
 /// A run, by its id. Typed by what it returns, as `Result` is:
 /// `Handle<Receipt>`, `Handle<Receipt, ShopError>`.
@@ -172,6 +172,46 @@ impl<T, E> Handle<T, E> {
     /// Dropped, it may have been sent.
     pub fn send<S: Signal>(&self, signal: S) -> Sending {
         Sending::new(&self.client, Arc::clone(&self.id), &signal)
+    }
+
+    /// Asks something of the run, which answers it with
+    /// [`workflow::requested`](crate::workflow::requested), and waits for the reply.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use workflow_runtime::{Handle, Result, request};
+    /// #[request(reply = u64)]
+    /// struct AddItem {
+    ///     name: String,
+    /// }
+    ///
+    /// # async fn example(basket: Handle<u32>) -> Result<()> {
+    /// let item = AddItem { name: "tea".to_owned() };
+    /// let total = basket.ask(item).within(Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Guarantees
+    ///
+    /// As for [`send`](Self::send); it is answered once, also if the run or this
+    /// process crashes meanwhile. It waits through faults of the store.
+    ///
+    /// # Errors
+    ///
+    /// A failure of kind [`Rejected`](crate::FailureKind::Rejected): the run, or the
+    /// validation of the request, said no.
+    /// [`Unanswered`](crate::FailureKind::Unanswered): the run ended without an
+    /// answer. [`Unfinished`](crate::FailureKind::Unfinished): not within the time
+    /// given, or the store did not answer before it was on its way.
+    /// [`Undelivered`](crate::FailureKind::Undelivered): the run has ended, or its
+    /// mailbox is full. [`Unstorable`](crate::FailureKind::Unstorable).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been asked.
+    pub fn ask<R: Request>(&self, request: R) -> Asking<R> {
+        Asking::new(&self.client, Arc::clone(&self.id), &request)
     }
 
     /// Cancels the run, in whatever state it is: its future is dropped, its

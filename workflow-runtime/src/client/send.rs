@@ -47,21 +47,24 @@ impl Sending {
         client.check_message(&to, message.as_deref())?;
         let message = message.unwrap_or_else(|| client.new_id());
         let (at, limit) = (client.clock.now(), client.max_mailbox);
-        let post = Post { message, to, name: name.into(), body, at, limit };
+        let post = Post { message, to, asker: None, name: name.into(), body, at, limit };
         let to = Arc::clone(&post.to);
         let delivered = client.store.post(vec![post]).await?;
         client.starts.nudge();
         match delivered.into_iter().next() {
             None | Some(Ok(())) => Ok(()),
-            Some(Err(why)) => {
-                let kind = match why {
-                    Undelivered::Full => ErrorKind::MailboxFull,
-                    Undelivered::Ended | Undelivered::Taken => ErrorKind::Ended,
-                };
-                Err(Error::new(kind, why.describe(name, &to)))
-            }
+            Some(Err(why)) => Err(refused(why, name, &to)),
         }
     }
+}
+
+/// What was not delivered, and why.
+pub(super) fn refused(why: Undelivered, name: &str, to: &str) -> Error {
+    let kind = match why {
+        Undelivered::Full => ErrorKind::MailboxFull,
+        Undelivered::Ended | Undelivered::Taken => ErrorKind::Ended,
+    };
+    Error::new(kind, why.describe(name, to))
 }
 
 impl IntoFuture for Sending {

@@ -22,6 +22,10 @@ pub(crate) enum CallKind {
     Child,
     /// A signal is sent.
     Send,
+    /// A request is sent, and its reply waited for.
+    Ask,
+    /// A request is answered.
+    Reply,
 }
 
 impl CallKind {
@@ -32,6 +36,8 @@ impl CallKind {
             Self::Receive => "receive",
             Self::Child => "child",
             Self::Send => "send",
+            Self::Ask => "ask",
+            Self::Reply => "reply",
         }
     }
 }
@@ -80,6 +86,10 @@ struct Stored<'a> {
     #[serde(default)]
     send: Option<String>,
     #[serde(default)]
+    ask: Option<String>,
+    #[serde(default)]
+    reply: Option<String>,
+    #[serde(default)]
     hash: Option<String>,
     #[serde(default)]
     at: Option<String>,
@@ -125,6 +135,8 @@ impl Decision {
             (CallKind::Receive, stored.receive),
             (CallKind::Child, stored.child),
             (CallKind::Send, stored.send),
+            (CallKind::Ask, stored.ask),
+            (CallKind::Reply, stored.reply),
         ];
         let mut named = kinds.into_iter().filter_map(|(kind, name)| Some((kind, name?)));
         let (Some((kind, name)), None) = (named.next(), named.next()) else {

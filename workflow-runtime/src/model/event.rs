@@ -22,6 +22,8 @@ pub(crate) enum EventKind {
     Child,
     /// A signal was delivered, or could not be.
     Sent,
+    /// A request was answered: `payload` is the reply.
+    Reply,
     /// Somebody cancelled the run: `payload` says who and why.
     Cancelled,
     /// The code did not repeat what stands before it, and the run ended for that.
@@ -37,6 +39,7 @@ impl EventKind {
             Self::Signal => Some(CallKind::Receive),
             Self::Child => Some(CallKind::Child),
             Self::Sent => Some(CallKind::Send),
+            Self::Reply => Some(CallKind::Ask),
             Self::Begun | Self::Cancelled | Self::Refused => None,
         }
     }
@@ -48,7 +51,9 @@ impl EventKind {
             CallKind::Timer => Self::Timer,
             CallKind::Receive => Self::Signal,
             CallKind::Child => Self::Child,
-            CallKind::Send => Self::Sent,
+            // A reply is not waited for: nothing answers it.
+            CallKind::Send | CallKind::Reply => Self::Sent,
+            CallKind::Ask => Self::Reply,
         }
     }
 
@@ -60,6 +65,7 @@ impl EventKind {
             Self::Signal => "signal",
             Self::Child => "child",
             Self::Sent => "sent",
+            Self::Reply => "reply",
             Self::Cancelled => "cancelled",
             Self::Refused => "refused",
         }
@@ -74,6 +80,7 @@ impl EventKind {
             Self::Signal,
             Self::Child,
             Self::Sent,
+            Self::Reply,
             Self::Cancelled,
             Self::Refused,
         ];

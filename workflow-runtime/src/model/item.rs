@@ -37,6 +37,8 @@ pub(crate) struct Item {
     pub(crate) progress: bool,
     /// What it asks of others, and what it took of theirs.
     pub(crate) traffic: Option<Box<Traffic>>,
+    /// The same of the turn that ends it: nothing of it, if the run does not end.
+    pub(crate) last_traffic: Option<Box<Traffic>>,
     /// How many messages for it its memory knows of.
     pub(crate) heard: i64,
     /// Whose child it is: told of the end in the same commit.
@@ -181,9 +183,23 @@ impl Item {
             obeys: 0,
             progress: false,
             traffic: None,
+            last_traffic: None,
             heard: 0,
             parent: None,
         }
+    }
+
+    /// Everything it asks of others, if it goes in whole.
+    pub(crate) fn all_traffic(&self) -> impl Iterator<Item = &Traffic> + Clone {
+        self.traffic.iter().chain(&self.last_traffic).map(|traffic| &**traffic)
+    }
+
+    /// What it asks of others if it was answered so.
+    pub(crate) fn traffic_of(&self, answer: &Answer) -> impl Iterator<Item = &Traffic> {
+        let some = matches!(answer, Answer::Committed | Answer::NotEnded);
+        let all = *answer == Answer::Committed;
+        let traffic = self.traffic.iter().filter(move |_| some);
+        traffic.chain(self.last_traffic.iter().filter(move |_| all)).map(|traffic| &**traffic)
     }
 
     /// When it happened, as far as it says.
@@ -203,7 +219,7 @@ impl Item {
     }
 
     fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
-        let traffic = self.traffic.iter();
+        let traffic = self.all_traffic();
         let children = traffic.clone().flat_map(|all| all.children.iter().map(|(_, start)| start));
         let posts = traffic.flat_map(|all| all.posts.iter().map(|(_, post)| &post.body));
         let starts = self.start.iter().chain(&self.successor).map(|start| &**start);

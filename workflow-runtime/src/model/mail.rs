@@ -10,6 +10,10 @@ use crate::clock::Timestamp;
 pub(crate) enum MailKind {
     /// Somebody sent it; the run takes it when it asks for one of its name.
     Signal,
+    /// The same, and whoever sent it waits for a reply.
+    Request,
+    /// The reply to a request of the run.
+    Reply,
     /// A child of the run ended.
     Child,
 }
@@ -18,13 +22,16 @@ impl MailKind {
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Signal => "signal",
+            Self::Request => "request",
+            Self::Reply => "reply",
             Self::Child => "child",
         }
     }
 
     #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn parse(text: &str) -> Option<Self> {
-        [Self::Signal, Self::Child].into_iter().find(|kind| kind.as_str() == text)
+        let all = [Self::Signal, Self::Request, Self::Reply, Self::Child];
+        all.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 
@@ -60,13 +67,46 @@ pub(crate) struct AllNews {
     pub(crate) early: bool,
 }
 
-/// A signal on its way.
+/// Who waits for a reply.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Asker {
+    Client,
+    Call(RunId, CallId),
+}
+
+impl Asker {
+    /// As it is stored.
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn columns(self) -> (Option<i64>, Option<u32>) {
+        match self {
+            Self::Client => (None, None),
+            Self::Call(run, call) => (Some(run.0), Some(call.0)),
+        }
+    }
+
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
+    pub(crate) fn from_columns(run: Option<i64>, call: Option<u32>) -> Self {
+        match run.zip(call) {
+            Some((run, call)) => Self::Call(RunId(run), CallId(call)),
+            None => Self::Client,
+        }
+    }
+}
+
+/// A request as it is stored: the workflow needs its name to answer it.
+pub(crate) fn request_body(message: &str, body: &str) -> Arc<str> {
+    format!("{{\"message\":{},\"body\":{body}}}", serde_json::Value::from(message)).into()
+}
+
+/// A signal or a request on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     /// Made before the first try: sent again, it is there once.
     pub(crate) message: Arc<str>,
     /// The workflow id of the receiver.
     pub(crate) to: Arc<str>,
+    /// Of a request: who waits for the reply.
+    pub(crate) asker: Option<Asker>,
     pub(crate) name: Arc<str>,
     /// JSON.
     pub(crate) body: Arc<str>,
@@ -84,6 +124,12 @@ pub(crate) enum Undelivered {
     Full,
     /// The workflow id belongs to another run.
     Taken,
+}
+
+impl Post {
+    pub(crate) fn kind(&self) -> MailKind {
+        if self.asker.is_some() { MailKind::Request } else { MailKind::Signal }
+    }
 }
 
 impl Undelivered {
@@ -108,6 +154,8 @@ pub(crate) struct Traffic {
     pub(crate) children: Vec<(CallId, Start)>,
     /// Messages that are in its history now, by their numbers.
     pub(crate) taken: Vec<i64>,
+    /// Replies: to which request, and what.
+    pub(crate) replies: Vec<(Arc<str>, Arc<str>)>,
     /// Children that nobody waits for any more: their calls and workflow ids, and who
     /// says so.
     pub(crate) cancels: Vec<(CallId, Arc<str>, Arc<str>)>,
@@ -121,13 +169,27 @@ impl Traffic {
         self.posts.is_empty()
             && self.children.is_empty()
             && self.taken.is_empty()
+            && self.replies.is_empty()
             && self.cancels.is_empty()
             && self.not_taken.is_empty()
     }
 
     /// Whether somebody else has to look.
     pub(crate) fn reaches_others(&self) -> bool {
-        !self.posts.is_empty() || !self.children.is_empty() || !self.cancels.is_empty()
+        !self.posts.is_empty()
+            || !self.children.is_empty()
+            || !self.cancels.is_empty()
+            || !self.replies.is_empty()
+    }
+
+    /// What another turn asks for beside it.
+    pub(crate) fn and(&mut self, mut other: Self) {
+        self.posts.append(&mut other.posts);
+        self.children.append(&mut other.children);
+        self.taken.append(&mut other.taken);
+        self.replies.append(&mut other.replies);
+        self.cancels.append(&mut other.cancels);
+        self.not_taken.append(&mut other.not_taken);
     }
 
     /// A call is not waited for any more, before anything was written. False: it

@@ -34,7 +34,9 @@ pub(crate) use id::{CallId, RunId, WriterId};
 pub(crate) use item::{
     Answer, AttemptRecord, Block, End, Ended, Item, OpenRun, RunRecord, Start, StoredRun,
 };
-pub(crate) use mail::{AllNews, Mail, MailKind, News, Post, Traffic, Undelivered};
+pub(crate) use mail::{
+    AllNews, Asker, Mail, MailKind, News, Post, Traffic, Undelivered, request_body,
+};
 pub(crate) use meta::{read_meta, write_meta};
 pub use mismatch::{CallText, ComparedCall, Mismatch, MismatchCause};
 pub use retry::RetryPolicy;

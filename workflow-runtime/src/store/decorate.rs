@@ -2,7 +2,7 @@
 //! to the store inside.
 
 /// Writes `impl Store` for a decorator with a field `inner`: `commit`, `claim`,
-/// `load`, `find`, `find_first`, `history`, `ends`, `post`, `news` and `dead_letters` are its own.
+/// `load`, `find`, `find_first`, `history`, `ends`, `post`, `reply`, `news` and `dead_letters` are its own.
 macro_rules! decorate {
     (impl $([$($generics:tt)*])? Store for $name:ty { $($own:tt)* }) => {
         #[async_trait::async_trait]
@@ -56,6 +56,9 @@ macro_rules! decorate {
             }
             async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
                 self.inner.delete(runs).await
+            }
+            async fn reply_read(&self, message: &str) -> Result<(), Error> {
+                self.inner.reply_read(message).await
             }
             async fn backup(&self, to: &std::path::Path) -> Result<(), Error> {
                 self.inner.backup(to).await

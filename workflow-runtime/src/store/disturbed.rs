@@ -99,6 +99,10 @@ decorate! {
             self.inner.post(posts).await
         }
 
+        async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+            self.inner.reply(message).await
+        }
+
         async fn dead_letters(
             &self,
             after: Option<i64>,

@@ -198,6 +198,12 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// accepted again, and is there once.
     async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error>;
 
+    /// The reply to a request of a client, if it has come.
+    async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error>;
+
+    /// The client has read it.
+    async fn reply_read(&self, message: &str) -> Result<(), Error>;
+
     /// What has come for runs of `writer` since it was told last, some of them.
     async fn news(&self, writer: WriterId) -> Result<AllNews, Error>;
 
@@ -270,6 +276,13 @@ pub(crate) fn dead(claims: u32, at: Timestamp) -> End {
 /// The end of a run that was terminated.
 pub(crate) fn terminated(command: &Command) -> End {
     end_of(FailureKind::Cancelled, Ended::Cancelled, command.message(), command.at)
+}
+
+/// The reply to a request whose run ended without one.
+pub(crate) fn unanswered() -> String {
+    let message = "the run ended without an answer";
+    let failure = Failure::of_kind(FailureKind::Unanswered, message);
+    serde_json::json!({ "failure": failure }).to_string()
 }
 
 /// Why a signal waits for people.

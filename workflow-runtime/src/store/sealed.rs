@@ -52,7 +52,8 @@ impl SealedStore {
             self.seal(&mut start.args)?;
             self.seal_some(&mut start.decided)?;
         }
-        if let Some(traffic) = &mut item.traffic {
+        for traffic in item.traffic.iter_mut().chain(&mut item.last_traffic) {
+            traffic.replies.iter_mut().try_for_each(|(_, body)| self.seal(body))?;
             traffic.children.iter_mut().try_for_each(|(_, start)| self.seal(&mut start.args))?;
             traffic.posts.iter_mut().try_for_each(|(_, post)| self.seal(&mut post.body))?;
             traffic.not_taken.iter_mut().try_for_each(|(_, body)| self.seal(body))?;
@@ -178,6 +179,12 @@ decorate! {
             let mut mail = all.of_runs.iter_mut().flat_map(|news| &mut news.mail);
             mail.try_for_each(|mail| self.open(&mut mail.body)).map_err(corrupt)?;
             Ok(all)
+        }
+
+        async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+            let mut reply = self.inner.reply(message).await?;
+            self.open_some(&mut reply).map_err(corrupt)?;
+            Ok(reply)
         }
 
         async fn dead_letters(

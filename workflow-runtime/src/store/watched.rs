@@ -76,6 +76,10 @@ decorate! {
             self.noted(self.inner.news(writer)).await
         }
 
+        async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+            self.noted(self.inner.reply(message)).await
+        }
+
         async fn dead_letters(
             &self,
             after: Option<i64>,

@@ -103,6 +103,7 @@ fn contents(item: &Item) -> String {
         EventKind::Signal => format!("signal {}", event.name),
         EventKind::Child => format!("end of child {}", event.name),
         EventKind::Sent => format!("sent {}", event.name),
+        EventKind::Reply => format!("reply to {}", event.name),
         EventKind::Cancelled => "cancellation".to_owned(),
         EventKind::Refused => "refused".to_owned(),
         EventKind::Begun => "a turn that was put off".to_owned(),
@@ -165,6 +166,10 @@ decorate! {
 
         async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
             self.inner.post(posts).await
+        }
+
+        async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+            self.inner.reply(message).await
         }
 
         async fn dead_letters(

@@ -274,7 +274,7 @@ impl Instance {
     pub(super) fn open_asks(&self) -> Vec<CallId> {
         let slots = self.table.iter().flat_map(|table| table.slots.iter().zip(0..));
         let asks = slots.filter(|(slot, _)| {
-            matches!(slot.spec.target, Target::Child(_) | Target::Send(_))
+            matches!(slot.spec.target, Target::Child(_) | Target::Send(_) | Target::Ask(_))
                 && matches!(slot.state, SlotState::Waiting(_) | SlotState::Detached)
         });
         asks.map(|(_, call)| CallId(call)).collect()

@@ -149,7 +149,8 @@ impl<'a> Replay<'a> {
                 | EventKind::Timer
                 | EventKind::Signal
                 | EventKind::Child
-                | EventKind::Sent,
+                | EventKind::Sent
+                | EventKind::Reply,
                 Some(recorded),
             ) => {
                 if !self.undelivered.is_empty() {

@@ -15,7 +15,8 @@ use super::branches::{BranchFuture, Spawned};
 use super::scope::{Scopes, Standing};
 use crate::clock::Timestamp;
 use crate::model::{
-    CallId, CallKind, Encoded, Limits, RetryPolicy, RunId, RunRecord, StepDefinition, StepOutcome,
+    CallId, CallKind, Encoded, Limits, MailKind, RetryPolicy, RunId, RunRecord, StepDefinition,
+    StepOutcome,
 };
 
 /// Most places that a report names.
@@ -91,12 +92,16 @@ pub(crate) enum Target {
     Timer {
         due: Timestamp,
     },
-    /// A signal of its name is taken, as soon as there is one.
-    Receive,
+    /// A signal or a request of its name is taken, as soon as there is one.
+    Receive(MailKind),
     /// A run of another workflow is started, and waited for.
     Child(Box<ChildSpec>),
     /// A signal is sent.
     Send(Box<SendSpec>),
+    /// A request is sent, and its reply waited for.
+    Ask(Box<SendSpec>),
+    /// A request is answered; there is nothing to wait for.
+    Reply(Box<SendSpec>),
 }
 
 /// A child as its parent starts it.
@@ -125,7 +130,7 @@ pub enum OnParentEnd {
 /// A signal as it is sent.
 #[derive(Clone, Debug)]
 pub(crate) struct SendSpec {
-    /// The workflow id of the receiver.
+    /// The workflow id of the receiver; of a reply, the request.
     pub(crate) to: Arc<str>,
     /// JSON.
     pub(crate) body: Arc<str>,
@@ -143,9 +148,11 @@ impl CallSpec {
         match self.target {
             Target::Step { .. } => CallKind::Step,
             Target::Timer { .. } => CallKind::Timer,
-            Target::Receive => CallKind::Receive,
+            Target::Receive(_) => CallKind::Receive,
             Target::Child(_) => CallKind::Child,
             Target::Send(_) => CallKind::Send,
+            Target::Ask(_) => CallKind::Ask,
+            Target::Reply(_) => CallKind::Reply,
         }
     }
 
@@ -202,7 +209,7 @@ pub(crate) struct Table {
     chance: Option<Box<ChaCha8Rng>>,
     /// Signals that were assigned to a call and not taken by it: the next calls
     /// of their names get them.
-    given_back: VecDeque<(&'static str, StepOutcome)>,
+    given_back: VecDeque<(Target, &'static str, StepOutcome)>,
 }
 
 impl Table {
@@ -308,6 +315,7 @@ impl Table {
         let call = CallId(self.len());
         let state = match self.given_back(&spec) {
             Some(outcome) => SlotState::Ready(outcome),
+            None if matches!(spec.target, Target::Reply(_)) => SlotState::Taken,
             None => SlotState::Waiting(waker),
         };
         self.waiting += usize::from(matches!(state, SlotState::Waiting(_)));
@@ -317,11 +325,12 @@ impl Table {
 
     /// A signal that another call had and did not take.
     fn given_back(&mut self, spec: &CallSpec) -> Option<StepOutcome> {
-        if !matches!(spec.target, Target::Receive) {
-            return None;
-        }
-        let place = self.given_back.iter().position(|(name, _)| *name == spec.name)?;
-        self.given_back.remove(place).map(|(_, outcome)| outcome)
+        let Target::Receive(wanted) = spec.target else { return None };
+        let is_it = |(target, name, _): &(Target, &str, StepOutcome)| {
+            *name == spec.name && matches!(target, Target::Receive(kind) if *kind == wanted)
+        };
+        let place = self.given_back.iter().position(is_it)?;
+        self.given_back.remove(place).map(|(_, _, outcome)| outcome)
     }
 
     /// The outcome of a call that had it when it was made.
@@ -338,9 +347,14 @@ impl Table {
 
     /// Signals that are in the history and that no code took.
     pub(super) fn not_taken(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
-        let back = self.given_back.iter().map(|(name, outcome)| (*name, &outcome.text));
+        let back = self.given_back.iter().filter_map(|(target, name, outcome)| {
+            let is_signal = matches!(target, Target::Receive(MailKind::Signal));
+            is_signal.then_some((*name, &outcome.text))
+        });
         let ready = self.slots.iter().filter_map(|slot| match (&slot.spec.target, &slot.state) {
-            (Target::Receive, SlotState::Ready(outcome)) => Some((slot.spec.name, &outcome.text)),
+            (Target::Receive(MailKind::Signal), SlotState::Ready(outcome)) => {
+                Some((slot.spec.name, &outcome.text))
+            }
             _ => None,
         });
         back.chain(ready)
@@ -415,9 +429,9 @@ impl Table {
                 self.waiting -= 1;
                 self.dropped.push(call);
             }
-            SlotState::Ready(outcome) if matches!(slot.spec.target, Target::Receive) => {
-                let name = slot.spec.name;
-                self.given_back.push_back((name, outcome));
+            SlotState::Ready(outcome) if matches!(slot.spec.target, Target::Receive(_)) => {
+                let (kind, name) = (slot.spec.target.clone(), slot.spec.name);
+                self.given_back.push_back((kind, name, outcome));
             }
             other => slot.state = other,
         }

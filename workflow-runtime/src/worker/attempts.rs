@@ -40,9 +40,7 @@ impl WorkflowThread {
                     self.deliver_text(run, call, DELIVERED);
                     continue;
                 }
-                Target::Step { definition: None, .. } | Target::Receive | Target::Child(_) => {
-                    continue;
-                }
+                _ => continue,
             };
             let record = run.records.get(&call);
             let due = record.map_or(self.now, |record| record.retry_at);
@@ -79,7 +77,7 @@ impl WorkflowThread {
         }
         match run.actor.call(call)?.target {
             Target::Step { definition, .. } => definition.filter(|step| step.at_most_once),
-            Target::Timer { .. } | Target::Receive | Target::Child(_) | Target::Send(_) => None,
+            _ => None,
         }
     }
 

@@ -14,6 +14,7 @@ mod cancel;
 mod chance;
 #[cfg(feature = "futures")]
 mod map;
+mod request;
 mod restart;
 mod select;
 mod signal;
@@ -26,6 +27,8 @@ pub use cancel::{Cancellable, Shielded, cancellable, shielded};
 pub use chance::{Random, random, uuid};
 #[cfg(feature = "futures")]
 pub use map::{Map, map};
+pub use request::{Ask, Asked, Request, Requested, ask, requested};
+pub(crate) use request::{decode_reply, encode_request};
 pub use restart::{Never, Restart, restart_with};
 pub use select::select;
 #[doc(hidden)]

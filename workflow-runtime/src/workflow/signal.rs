@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 use super::{DurableFuture, DurableStream};
 use crate::codec::{self, fingerprint};
 use crate::error::{Failure, FailureKind};
+use crate::model::MailKind;
 use crate::turn::{
     CallSpec, Fault, Place, Polled, SendSpec, Target, drop_call, poll_call, set_fault, with_table,
 };
@@ -88,7 +89,7 @@ impl<S> Unpin for Receive<S> {}
 fn receives<S: Signal>(at: &'static Location<'static>) -> CallSpec {
     let args: Arc<str> = "[]".into();
     let hash = fingerprint(&args);
-    CallSpec { target: Target::Receive, name: S::NAME, was: &[], args, hash, at }
+    CallSpec { target: Target::Receive(MailKind::Signal), name: S::NAME, was: &[], args, hash, at }
 }
 
 impl<S: Signal> Future for Receive<S> {
@@ -301,7 +302,7 @@ impl<S> Drop for SendSignal<S> {
 }
 
 #[expect(clippy::panic, reason = "there is no error to return, and nothing may run unrecorded")]
-fn outside(what: &str, at: &Location<'_>) -> ! {
+pub(super) fn outside(what: &str, at: &Location<'_>) -> ! {
     panic!(
         "`workflow::{what}` at {at} was awaited outside its workflow: it works inside a \
          `#[workflow]` only. Elsewhere: `handle.send(..)`, `client.send(id, ..)`, or in a step \

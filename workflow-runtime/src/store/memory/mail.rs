@@ -6,22 +6,29 @@ use super::Tables;
 use super::tables::{Active, Letter};
 use crate::clock::Timestamp;
 use crate::model::{
-    AllNews, Answer, CallId, Command, CommandKind, DeadLetter, End, Ended, Item, Mail, MailKind,
-    News, Post, RunId, Start, Undelivered, WriterId,
+    AllNews, Answer, Asker, CallId, Command, CommandKind, DeadLetter, End, Ended, Item, Mail,
+    MailKind, News, Post, RunId, Start, Traffic, Undelivered, WriterId,
 };
-use crate::store::{Counter, not_taken_id, unread_reason};
+use crate::store::{Counter, not_taken_id, unanswered, unread_reason};
 
 impl Tables {
     /// What an item that was answered so asks of others.
     pub(super) fn traffic(&mut self, item: &Item, answer: Answer) -> Answer {
-        let Some(traffic) = &item.traffic else { return answer };
         let mut undelivered = Vec::new();
-        if matches!(answer, Answer::Committed | Answer::NotEnded) {
-            traffic.taken.iter().for_each(|number| self.take(item.run, *number));
+        for traffic in item.traffic_of(&answer) {
+            self.act(item, traffic, &mut undelivered);
         }
-        if answer != Answer::Committed {
-            return answer;
-        }
+        let all = undelivered.is_empty() || answer != Answer::Committed;
+        if all { answer } else { Answer::Undelivered(undelivered) }
+    }
+
+    fn act(
+        &mut self,
+        item: &Item,
+        traffic: &Traffic,
+        undelivered: &mut Vec<(CallId, Undelivered)>,
+    ) {
+        self.settle(item, traffic);
         for (call, start) in &traffic.children {
             if let Err(why) = self.begin_child(item.run, *call, start) {
                 undelivered.push((*call, why));
@@ -47,12 +54,54 @@ impl Tables {
                 None => self.dead_letters.extend(self.letter(run, &mail, item.at())),
             }
         }
-        if undelivered.is_empty() { Answer::Committed } else { Answer::Undelivered(undelivered) }
     }
 
-    pub(super) fn take(&mut self, run: RunId, number: i64) {
+    /// What a run took, and what it answered: before it ends, or it would be left
+    /// over.
+    pub(super) fn settle(&mut self, item: &Item, traffic: &Traffic) {
+        traffic.taken.iter().for_each(|number| self.take(item.run, *number));
+        for (message, body) in &traffic.replies {
+            self.answer(item.run, message, body, item.at());
+        }
+    }
+
+    /// A request is answered, once.
+    fn answer(&mut self, run: RunId, message: &Arc<str>, body: &Arc<str>, at: Timestamp) {
+        if self.requests.get(message).is_none_or(|(of, _)| *of != run) {
+            return;
+        }
+        let body = Arc::clone(body);
+        match self.requests.remove(message) {
+            Some((_, Asker::Call(asker, call))) => {
+                let (kind, call) = (MailKind::Reply, Some(call));
+                let mail = Mail { number: 0, kind, name: Arc::default(), call, body };
+                self.put(asker, format!("reply-{message}").into(), mail, at);
+            }
+            Some((_, Asker::Client)) => drop(self.replies.insert(Arc::clone(message), body)),
+            None => {}
+        }
+    }
+
+    /// What was asked of a run that ended is answered with that.
+    fn leave_unanswered(&mut self, run: RunId, at: Timestamp) {
+        let of_run = self.requests.iter().filter(|(_, (of, _))| *of == run);
+        let messages: Vec<Arc<str>> = of_run.map(|(message, _)| Arc::clone(message)).collect();
+        for message in messages {
+            self.answer(run, &message, &unanswered().into(), at);
+        }
+    }
+
+    pub(super) fn reply(&self, message: &str) -> Option<Arc<str>> {
+        self.replies.get(message).cloned()
+    }
+
+    pub(super) fn reply_read(&mut self, message: &str) {
+        self.replies.remove(message);
+    }
+
+    fn take(&mut self, run: RunId, number: i64) {
         let Some(letter) = self.mailbox.remove(&(run, number)) else { return };
-        if letter.mail.kind == MailKind::Signal {
+        if is_sent(letter.mail.kind) {
             self.received.insert(letter.message, run);
         }
     }
@@ -107,8 +156,11 @@ impl Tables {
             return Err(Undelivered::Full);
         }
         let (name, body) = (Arc::clone(&post.name), Arc::clone(&post.body));
-        let mail = Mail { number: 0, kind: MailKind::Signal, name, call: None, body };
+        let mail = Mail { number: 0, kind: post.kind(), name, call: None, body };
         self.put(run, Arc::clone(&post.message), mail, post.at);
+        if let Some(asker) = post.asker {
+            self.requests.insert(Arc::clone(&post.message), (run, asker));
+        }
         Ok(())
     }
 
@@ -140,13 +192,16 @@ impl Tables {
         if matches!(end.how, Ended::Continued | Ended::Dead) {
             return;
         }
+        self.leave_unanswered(run, end.at);
         let numbers: Vec<i64> = self.unread(run).iter().map(|mail| mail.number).collect();
         for number in numbers {
             let Some(Letter { message, mail }) = self.mailbox.remove(&(run, number)) else {
                 continue;
             };
-            if mail.kind == MailKind::Signal {
+            if is_sent(mail.kind) {
                 self.received.insert(message, run);
+            }
+            if mail.kind == MailKind::Signal {
                 self.dead_letters.extend(self.letter(run, &mail, end.at));
             }
         }
@@ -170,11 +225,13 @@ impl Tables {
     pub(super) fn follow(&mut self, before: RunId, run: RunId) {
         for mail in self.unread(before) {
             let Some(letter) = self.mailbox.remove(&(before, mail.number)) else { continue };
-            if mail.kind == MailKind::Signal {
+            if is_sent(mail.kind) {
                 self.mailbox.insert((run, mail.number), letter);
                 self.active.entry(run).or_default().mail += 1;
             }
         }
+        let of_run = self.requests.values_mut().filter(|(of, _)| *of == before);
+        of_run.for_each(|(of, _)| *of = run);
     }
 
     pub(super) fn unread(&self, run: RunId) -> Vec<Mail> {
@@ -199,9 +256,15 @@ impl Tables {
     fn bury_early(&mut self, post: &Post) {
         let Some(run) = self.ids.get(&post.to).and_then(|all| all.last()).copied() else { return };
         let (name, body) = (Arc::clone(&post.name), Arc::clone(&post.body));
-        let mail = Mail { number: 0, kind: MailKind::Signal, name, call: None, body };
+        let mail = Mail { number: 0, kind: post.kind(), name, call: None, body };
         self.received.insert(Arc::clone(&post.message), run);
-        self.dead_letters.extend(self.letter(run, &mail, post.at));
+        match post.asker {
+            None => self.dead_letters.extend(self.letter(run, &mail, post.at)),
+            Some(asker) => {
+                self.requests.insert(Arc::clone(&post.message), (run, asker));
+                self.leave_unanswered(run, post.at);
+            }
+        }
     }
 
     pub(super) fn news(&mut self, writer: WriterId) -> AllNews {
@@ -216,4 +279,9 @@ impl Tables {
         let news = |(run, heard)| News { run, mail: self.unread(run), heard };
         AllNews { of_runs: told.into_iter().map(news).collect(), early: !self.early.is_empty() }
     }
+}
+
+/// Whether somebody sent it, who may send it again.
+fn is_sent(kind: MailKind) -> bool {
+    matches!(kind, MailKind::Signal | MailKind::Request)
 }

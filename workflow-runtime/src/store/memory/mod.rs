@@ -7,7 +7,7 @@ mod tables;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
@@ -131,6 +131,15 @@ impl Store for MemoryStore {
     async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
         let mut tables = self.tables();
         Ok(posts.iter().map(|post| tables.post(post)).collect())
+    }
+
+    async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+        Ok(self.tables().reply(message))
+    }
+
+    async fn reply_read(&self, message: &str) -> Result<(), Error> {
+        self.tables().reply_read(message);
+        Ok(())
     }
 
     async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, Item, Mail,
-    OpenRun, Post, RunId, RunRecord, Start, StoredRun, WriterId,
+    Answer, Asker, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event,
+    Item, Mail, OpenRun, Post, RunId, RunRecord, Start, StoredRun, WriterId,
 };
 #[cfg(test)]
 use crate::store::SOUND;
@@ -29,6 +29,10 @@ pub(crate) struct Tables {
     pub(super) mailbox: BTreeMap<(RunId, i64), Letter>,
     /// Signals that were taken or buried.
     pub(super) received: BTreeMap<Arc<str>, RunId>,
+    /// Requests without a reply: of which run, and who asks.
+    pub(super) requests: BTreeMap<Arc<str>, (RunId, Asker)>,
+    /// Replies for clients.
+    pub(super) replies: BTreeMap<Arc<str>, Arc<str>>,
     /// Signals for runs that have not been started.
     pub(super) early: Vec<Post>,
     /// The number of the last message.
@@ -152,9 +156,7 @@ impl Tables {
             self.attempts.insert((run, record.call), record.clone());
         }
         self.set_aside(item);
-        // Before the end: what it took is not left over.
-        let taken = item.traffic.iter().flat_map(|traffic| &traffic.taken);
-        taken.for_each(|number| self.take(run, *number));
+        item.all_traffic().for_each(|traffic| self.settle(item, traffic));
         if let Some(end) = &item.end {
             self.close(run, end);
             self.forget(run);

@@ -3,11 +3,11 @@
 //! the batch that it comes with.
 
 use super::link::Connection;
-use super::{control, read, shared};
+use super::{control, read, reply, shared};
 use crate::clock::Timestamp;
 use crate::model::{
-    AllNews, Answer, CallId, Command, CommandKind, End, Item, News, Post, RunId, Start, Traffic,
-    Undelivered, WriterId,
+    AllNews, Answer, Asker, CallId, Command, CommandKind, End, Item, MailKind, News, Post, RunId,
+    Start, Traffic, Undelivered, WriterId,
 };
 use crate::store::{not_taken_id, unread_reason};
 
@@ -29,7 +29,8 @@ type Delivered = Result<(), Undelivered>;
 /// Whether an item reaches other runs, or has mail to be seen to: it goes in with
 /// more than one statement.
 pub(super) fn reaches_others(item: &Item) -> bool {
-    item.traffic.is_some() || (item.end.is_some() && (item.heard > 0 || item.parent.is_some()))
+    item.all_traffic().next().is_some()
+        || (item.end.is_some() && (item.heard > 0 || item.parent.is_some()))
 }
 
 /// Locks what the items reach. Gives numbers for their children; none: the writer
@@ -44,7 +45,7 @@ pub(super) async fn prepare(
     if live.fetch_optional(&mut **connection).await?.is_none() {
         return Ok(None);
     }
-    let traffic = || items.iter().filter_map(|item| item.traffic.as_deref());
+    let traffic = || items.iter().flat_map(Item::all_traffic);
     let children: usize = traffic().map(|traffic| traffic.children.len()).sum();
     let mut first = 0;
     if children > 0 {
@@ -61,6 +62,7 @@ pub(super) async fn prepare(
         let targets = connection.query_scalar(own_sql!("targets")).bind(ids);
         runs = targets.fetch_all(&mut **connection).await?;
     }
+    runs.extend(reply::askers(connection, items).await?);
     runs.extend(items.iter().map(|item| item.run.0));
     runs.extend(items.iter().filter_map(|item| item.parent).map(|parent| parent.0));
     connection.query(own_sql!("lock")).bind(runs).execute(&mut **connection).await?;
@@ -74,20 +76,32 @@ pub(super) async fn after(
     answer: Answer,
     number: &mut i64,
 ) -> Done<Answer> {
-    let (run, taken) = (item.run, item.traffic.as_ref().map(|traffic| &traffic.taken));
-    if matches!(answer, Answer::Committed | Answer::NotEnded)
-        && let Some(taken) = taken
-    {
-        take(connection, run, taken).await?;
+    // What it took, and what it answered: before it ends, or it would be left over.
+    for traffic in item.traffic_of(&answer) {
+        take(connection, item.run, &traffic.taken).await?;
+        for (message, body) in &traffic.replies {
+            reply::answer(connection, item.run, message, body, item.at()).await?;
+        }
     }
-    if answer != Answer::Committed {
-        return Ok(answer);
-    }
-    if let Some(end) = &item.end {
+    if let (Answer::Committed, Some(end)) = (&answer, &item.end) {
         ended(connection, item, end).await?;
     }
-    let Some(traffic) = &item.traffic else { return Ok(answer) };
     let mut undelivered = Vec::new();
+    for traffic in item.traffic_of(&answer) {
+        act(connection, item, traffic, (&mut undelivered, number)).await?;
+    }
+    let all = undelivered.is_empty() || answer != Answer::Committed;
+    Ok(if all { answer } else { Answer::Undelivered(undelivered) })
+}
+
+/// `found`: what is not delivered, and the number of the next child.
+async fn act(
+    connection: &mut Connection,
+    item: &Item,
+    traffic: &Traffic,
+    found: (&mut Vec<(CallId, Undelivered)>, &mut i64),
+) -> Done<()> {
+    let (undelivered, number) = found;
     for (call, start) in &traffic.children {
         if let Err(why) = begin_child(connection, item, (*call, *number), start).await? {
             undelivered.push((*call, why));
@@ -106,8 +120,7 @@ pub(super) async fn after(
             control::command(connection, run, command, false).await?;
         }
     }
-    not_taken(connection, item, traffic).await?;
-    Ok(if undelivered.is_empty() { answer } else { Answer::Undelivered(undelivered) })
+    not_taken(connection, item, traffic).await
 }
 
 async fn own_child(
@@ -139,7 +152,8 @@ async fn not_taken(connection: &mut Connection, item: &Item, traffic: &Traffic) 
         // Not where the item is sent again.
         if !known.fetch_one(&mut **connection).await? {
             let put = connection.query(sql!("put")).bind(next).bind(message);
-            let put = put.bind(name.to_string()).bind(body).bind(at);
+            let put = put.bind(MailKind::Signal.as_str()).bind(name.to_string());
+            let put = put.bind(body).bind(at);
             put.execute(&mut **connection).await?;
             wake(connection, next, at).await?;
         }
@@ -221,7 +235,7 @@ async fn begin_child(
 }
 
 /// How many messages an open run has not taken; it is locked.
-async fn unread(connection: &mut Connection, run: i64) -> Done<Option<i64>> {
+pub(super) async fn unread(connection: &mut Connection, run: i64) -> Done<Option<i64>> {
     let unread = connection.query_scalar(own_sql!("unread")).bind(run);
     unread.fetch_optional(&mut **connection).await
 }
@@ -247,22 +261,26 @@ async fn post(connection: &mut Connection, post: &Post) -> Done<Delivered> {
         return Ok(Err(Undelivered::Full));
     }
     let (name, body) = (post.name.to_string(), post.body.replace('\0', "\u{FFFD}"));
-    let at = post.at.as_millis();
-    match run {
-        None => {
-            let early = connection.query(sql!("early")).bind(to).bind(message).bind(name);
-            early.bind(body).bind(at).execute(&mut **connection).await?;
-        }
-        Some(run) => {
-            let put = connection.query(sql!("put")).bind(run.0).bind(message).bind(name);
-            put.bind(body).bind(at).execute(&mut **connection).await?;
-            wake(connection, run.0, at).await?;
-        }
+    let (at, kind) = (post.at.as_millis(), post.kind().as_str());
+    let (asker, call) = post.asker.map_or((None, None), Asker::columns);
+    let call = call.map(|call| i32::try_from(call).unwrap_or(i32::MAX));
+    let Some(RunId(run)) = run else {
+        let early = connection.query(sql!("early")).bind(to).bind(message).bind(kind).bind(name);
+        let early = early.bind(asker).bind(call).bind(body).bind(at);
+        early.execute(&mut **connection).await?;
+        return Ok(Ok(()));
+    };
+    let put = connection.query(sql!("put")).bind(run).bind(message.clone()).bind(kind);
+    put.bind(name).bind(body).bind(at).execute(&mut **connection).await?;
+    wake(connection, run, at).await?;
+    if post.asker.is_some() {
+        let request = connection.query(sql!("request")).bind(message).bind(run);
+        request.bind(asker).bind(call).execute(&mut **connection).await?;
     }
     Ok(Ok(()))
 }
 
-async fn wake(connection: &mut Connection, run: i64, at: i64) -> Done<()> {
+pub(super) async fn wake(connection: &mut Connection, run: i64, at: i64) -> Done<()> {
     connection.query(sql!("wake")).bind(run).bind(at).execute(&mut **connection).await.map(drop)
 }
 
@@ -287,7 +305,7 @@ pub(super) async fn bury(connection: &mut Connection, run: RunId, at: Timestamp)
     for text in [sql!("remember_all"), sql!("clear")] {
         connection.query(text).bind(run.0).execute(&mut **connection).await?;
     }
-    Ok(())
+    reply::leave_unanswered(connection, run, at).await
 }
 
 /// The end of a child, for its parent, if that is open.
@@ -315,6 +333,8 @@ async fn follow(connection: &mut Connection, run: RunId) -> Done<()> {
         let done = connection.query(sql!("followed")).bind(next).bind(count);
         done.execute(&mut **connection).await?;
     }
+    let requests = connection.query(sql!("requests_follow")).bind(run.0).bind(next);
+    requests.execute(&mut **connection).await?;
     Ok(())
 }
 
@@ -341,6 +361,8 @@ async fn adopt_early(connection: &mut Connection) -> Done<()> {
         if adopt.execute(&mut **connection).await?.rows_affected() == 0 {
             continue;
         }
+        let request = connection.query(sql!("adopt_request")).bind(number).bind(run);
+        request.execute(&mut **connection).await?;
         let adopted = connection.query(sql!("adopted")).bind(number);
         adopted.execute(&mut **connection).await?;
         if is_open {

@@ -21,6 +21,7 @@ mod memory;
 mod news;
 mod open;
 mod read;
+mod reply;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -457,6 +458,16 @@ impl Store for PostgresStore {
 
     async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
         self.0.io.run(Shape::Whole, ask!(c => mail::post_all(c, posts).await)).await
+    }
+
+    async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+        let message = message.to_owned();
+        self.0.io.run(Shape::Single, ask!(c => reply::read(c, message).await)).await
+    }
+
+    async fn reply_read(&self, message: &str) -> Result<(), Error> {
+        let message = message.to_owned();
+        self.0.io.run(Shape::Single, ask!(c => reply::forget(c, message).await)).await
     }
 
     async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {

@@ -178,6 +178,8 @@ pub(super) fn delete(connection: &mut Connection, runs: &[RunId]) -> rusqlite::R
             sql!("delete_dead_letters"),
             mail_sql!("clear"),
             mail_sql!("forget"),
+            mail_sql!("forget_requests"),
+            mail_sql!("forget_replies"),
         ];
         for text in others {
             transaction.prepare_cached(text)?.execute([run.0])?;

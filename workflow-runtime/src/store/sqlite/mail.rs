@@ -3,11 +3,11 @@
 
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 
-use super::{control, read};
+use super::{control, read, reply};
 use crate::clock::Timestamp;
 use crate::model::{
-    AllNews, Answer, CallId, Command, CommandKind, Item, News, Post, RunId, Start, Traffic,
-    Undelivered, WriterId,
+    AllNews, Answer, Asker, CallId, Command, CommandKind, Item, MailKind, News, Post, RunId, Start,
+    Traffic, Undelivered, WriterId,
 };
 use crate::store::{not_taken_id, unread_reason};
 
@@ -23,16 +23,23 @@ type Delivered = Result<(), Undelivered>;
 pub(super) fn traffic(
     connection: &Connection,
     item: &Item,
-    traffic: &Traffic,
     answer: Answer,
 ) -> rusqlite::Result<Answer> {
     let mut undelivered = Vec::new();
-    if matches!(answer, Answer::Committed | Answer::NotEnded) {
-        take(connection, item.run, &traffic.taken)?;
+    for traffic in item.traffic_of(&answer) {
+        act(connection, item, traffic, &mut undelivered)?;
     }
-    if answer != Answer::Committed {
-        return Ok(answer);
-    }
+    let all = undelivered.is_empty() || answer != Answer::Committed;
+    Ok(if all { answer } else { Answer::Undelivered(undelivered) })
+}
+
+fn act(
+    connection: &Connection,
+    item: &Item,
+    traffic: &Traffic,
+    undelivered: &mut Vec<(CallId, Undelivered)>,
+) -> rusqlite::Result<()> {
+    settle(connection, item, traffic)?;
     for (call, start) in &traffic.children {
         if let Err(why) = begin_child(connection, item, *call, start)? {
             undelivered.push((*call, why));
@@ -49,8 +56,20 @@ pub(super) fn traffic(
             control::give(connection, run, &Command { number: 0, kind, by, reason: None, at })?;
         }
     }
-    not_taken(connection, item, traffic)?;
-    Ok(if undelivered.is_empty() { Answer::Committed } else { Answer::Undelivered(undelivered) })
+    not_taken(connection, item, traffic)
+}
+
+/// What a run took, and what it answered: before it ends, or it would be left over.
+pub(super) fn settle(
+    connection: &Connection,
+    item: &Item,
+    traffic: &Traffic,
+) -> rusqlite::Result<()> {
+    take(connection, item.run, &traffic.taken)?;
+    for (message, body) in &traffic.replies {
+        reply::answer(connection, item.run, message, body, item.at())?;
+    }
+    Ok(())
 }
 
 fn own_child(
@@ -75,7 +94,7 @@ fn not_taken(connection: &Connection, item: &Item, traffic: &Traffic) -> rusqlit
             // The item is sent again.
             Some(_) if known.query_row([&message], |row| row.get(0))? => {}
             Some(next) => {
-                let row = params![next, message, &**name, &**body, at];
+                let row = params![next, message, MailKind::Signal.as_str(), &**name, &**body, at];
                 connection.prepare_cached(sql!("put"))?.execute(row)?;
                 connection.prepare_cached(sql!("wake"))?.execute([next, at])?;
             }
@@ -95,7 +114,7 @@ fn newest(connection: &Connection, id: &str) -> rusqlite::Result<Option<RunId>> 
         .optional()
 }
 
-pub(super) fn take(connection: &Connection, run: RunId, numbers: &[i64]) -> rusqlite::Result<()> {
+fn take(connection: &Connection, run: RunId, numbers: &[i64]) -> rusqlite::Result<()> {
     let mut taken = 0_i64;
     for number in numbers {
         connection.prepare_cached(sql!("remember"))?.execute([run.0, *number])?;
@@ -156,8 +175,17 @@ fn post(connection: &Connection, post: &Post) -> rusqlite::Result<Delivered> {
         if waiting.query_row([&*post.to], |row| row.get::<_, i64>(0))? >= i64::from(post.limit) {
             return Ok(Err(Undelivered::Full));
         }
-        let row = params![&*post.to, &*post.message, &*post.name, &*post.body, at];
-        connection.prepare_cached(sql!("early"))?.execute(row)?;
+        let (asker, call) = post.asker.map_or((None, None), Asker::columns);
+        connection.prepare_cached(sql!("early"))?.execute(params![
+            &*post.to,
+            &*post.message,
+            post.kind().as_str(),
+            &*post.name,
+            asker,
+            call,
+            &*post.body,
+            at,
+        ])?;
         return Ok(Ok(()));
     };
     let mut unread = connection.prepare_cached(sql!("unread"))?;
@@ -166,9 +194,15 @@ fn post(connection: &Connection, post: &Post) -> rusqlite::Result<Delivered> {
     if unread >= i64::from(post.limit) {
         return Ok(Err(Undelivered::Full));
     }
-    let row = params![run.0, &*post.message, &*post.name, &*post.body, at];
+    let (message, kind) = (&*post.message, post.kind().as_str());
+    let row = params![run.0, message, kind, &*post.name, &*post.body, at];
     connection.prepare_cached(sql!("put"))?.execute(row)?;
     connection.prepare_cached(sql!("wake"))?.execute([run.0, at])?;
+    if let Some(asker) = post.asker {
+        let (asker, call) = asker.columns();
+        let row = params![message, run.0, asker, call];
+        connection.prepare_cached(sql!("request"))?.execute(row)?;
+    }
     Ok(Ok(()))
 }
 
@@ -188,7 +222,7 @@ pub(super) fn bury(connection: &Connection, run: RunId, at: Timestamp) -> rusqli
     connection.prepare_cached(sql!("bury"))?.execute([run.0, at.as_millis()])?;
     connection.prepare_cached(sql!("remember_all"))?.execute([run.0])?;
     connection.prepare_cached(sql!("clear"))?.execute([run.0])?;
-    Ok(())
+    reply::leave_unanswered(connection, run, at)
 }
 
 /// The end of a child, for its parent, if that is open.
@@ -208,10 +242,10 @@ pub(super) fn notify(connection: &Connection, run: RunId, at: Timestamp) -> rusq
 pub(super) fn follow(connection: &Connection, run: RunId, next: RunId) -> rusqlite::Result<()> {
     let followed = connection.prepare_cached(sql!("follow"))?.execute([run.0, next.0])?;
     if followed > 0 {
-        connection
-            .prepare_cached(sql!("followed"))?
-            .execute(params![next.0, i64::try_from(followed).unwrap_or(i64::MAX)])?;
+        let count = i64::try_from(followed).unwrap_or(i64::MAX);
+        connection.prepare_cached(sql!("followed"))?.execute([next.0, count])?;
     }
+    connection.prepare_cached(sql!("requests_follow"))?.execute([run.0, next.0])?;
     Ok(())
 }
 
@@ -232,6 +266,7 @@ fn adopt_early(connection: &Connection) -> rusqlite::Result<()> {
     for (number, at, run) in all {
         let is_open = connection.prepare_cached(sql!("unread"))?.exists([run])?;
         connection.prepare_cached(sql!("adopt"))?.execute([number, run])?;
+        connection.prepare_cached(sql!("adopt_request"))?.execute([number, run])?;
         connection.prepare_cached(sql!("adopted"))?.execute([number])?;
         if is_open {
             connection.prepare_cached(sql!("wake"))?.execute([run, at])?;

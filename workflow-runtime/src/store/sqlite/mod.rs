@@ -8,6 +8,7 @@ mod open;
 mod owner;
 mod places;
 mod read;
+mod reply;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -362,6 +363,16 @@ impl Store for SqliteStore {
 
     async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
         self.write(move |connection| mail::post_all(connection, &posts)).await
+    }
+
+    async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+        let message = message.to_owned();
+        self.read(move |connection| reply::read(connection, &message).map_err(unavailable)).await
+    }
+
+    async fn reply_read(&self, message: &str) -> Result<(), Error> {
+        let message = message.to_owned();
+        self.write(move |connection| reply::forget(connection, &message)).await
     }
 
     async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {

@@ -51,7 +51,7 @@ statements! {
     is_same "query/is_same"
     who_owns "query/who_owns"
     is_open "query/is_open"
-    unread "mail/unread"
+    mail_count "mail/mail"
 }
 
 /// A batch on its way into the database.
@@ -185,11 +185,11 @@ fn apply(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
         (None, Some(first)) => apply_events(batch, item, first)?,
         (None, None) => apply_rest(batch, item)?,
     };
-    match &item.traffic {
-        // Also what is sent again: it is there once.
-        Some(traffic) => mail::traffic(batch.connection, item, traffic, answer),
-        None => Ok(answer),
+    if item.traffic.is_none() && item.last_traffic.is_none() {
+        return Ok(answer);
     }
+    // Also what is sent again: it is there once.
+    mail::traffic(batch.connection, item, answer)
 }
 
 fn apply_start(batch: &mut Batch<'_>, item: &Item, new: &Start) -> rusqlite::Result<Answer> {
@@ -256,9 +256,8 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     if not_ended {
         return Ok(Answer::NotEnded);
     }
-    if let Some(traffic) = &item.traffic {
-        // Before the end: what it took is not left over.
-        mail::take(batch.connection, item.run, &traffic.taken)?;
+    for traffic in item.all_traffic() {
+        mail::settle(batch.connection, item, traffic)?;
     }
     let Some(ended) = &item.end else {
         attempts(batch, item)?;
@@ -282,8 +281,8 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
 /// What others are told of the end of a run, and what becomes of its mail.
 fn has_ended(batch: &mut Batch<'_>, item: &Item, ended: &End) -> rusqlite::Result<()> {
     succession(batch, item)?;
-    let unread = unread(batch)?.query_row([item.run.0], |row| row.get::<_, i64>(0)).optional()?;
-    if unread.is_some_and(|unread| unread > 0) && ended.is_last() {
+    let mail = mail_count(batch)?.query_row([item.run.0], |row| row.get::<_, i64>(0)).optional()?;
+    if mail.is_some_and(|mail| mail > 0) && ended.is_last() {
         mail::bury(batch.connection, item.run, ended.at)?;
     }
     if item.parent.is_some() {

@@ -155,6 +155,8 @@ impl Actor {
                 }
             }
         }
+        // What the turn that ends the run asks for goes in only with the end.
+        let mut before = self.next.traffic.take();
         self.ask_others(turn.created.clone(), at);
         for id in &turn.patched {
             decided.push(if decided.is_empty() { '[' } else { ',' });
@@ -166,17 +168,19 @@ impl Actor {
             self.decided_by = Some(Arc::clone(&self.identity.build));
         }
         for call in turn.dropped {
-            self.withdraw(call);
+            self.withdraw(call, before.as_deref_mut());
             // Made and dropped before anything was written: it never starts.
             self.made.retain(|made| *made != call);
             self.dropped.push(call);
         }
         if let Some(Encoded { text, how, successor }) = turn.ended {
             self.leave_others();
+            self.next.last_traffic = self.next.traffic.take();
             self.next.end = Some(End { how, output: text, at });
             self.succeed(successor.map(|successor| *successor), at);
             self.instance = None;
         }
+        self.join_traffic(before);
         if decided.is_empty() {
             return nothing_decided();
         }

@@ -18,7 +18,7 @@ use super::instance::Instance;
 use super::table::{CallSpec, RunInfo, Target};
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, AttemptRecord, CallId, End, EventKind, Item, Mismatch, RunId, Undelivered,
+    Answer, AttemptRecord, CallId, End, EventKind, Item, Mismatch, RunId, Traffic, Undelivered,
     WorkflowFuture, WriterId,
 };
 
@@ -205,7 +205,7 @@ impl Actor {
         (item.heard, item.parent) = (self.heard, self.info.parent);
         self.made.append(&mut self.again);
         self.sent = Sent {
-            reaches_others: item.traffic.as_ref().is_some_and(|traffic| traffic.reaches_others())
+            reaches_others: item.all_traffic().any(Traffic::reaches_others)
                 || (item.end.is_some() && item.parent.is_some()),
             start: item.start.is_some(),
             queued: item.start.as_ref().is_some_and(|start| start.queued),
@@ -316,7 +316,7 @@ impl Actor {
     pub(crate) fn waits_for_others(&self) -> bool {
         self.waiting_calls().into_iter().any(|call| {
             let target = self.call(call).map(|spec| &spec.target);
-            matches!(target, Some(Target::Receive | Target::Child(_)))
+            matches!(target, Some(Target::Receive(_) | Target::Child(_) | Target::Ask(_)))
         }) || self.instance.as_ref().is_some_and(Instance::is_held)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Actor;
 use crate::clock::Timestamp;
 use crate::codec::fingerprint;
-use crate::model::{CallId, Mail, Post, Start, Traffic, Undelivered};
+use crate::model::{Asker, CallId, Mail, Post, Start, Traffic, Undelivered, request_body};
 use crate::turn::table::{ChildSpec, OnParentEnd, SendSpec, Target};
 
 impl Actor {
@@ -23,43 +23,51 @@ impl Actor {
 
     fn ask(&mut self, call: CallId, at: Timestamp) {
         let Some(instance) = &self.instance else { return };
-        if !instance.is_open(call) {
-            return;
-        }
+        let is_open = instance.is_open(call);
         let Some(spec) = instance.call(call) else { return };
         let (name, args): (Arc<str>, _) = (spec.name.into(), Arc::clone(&spec.args));
-        match &spec.target {
-            Target::Step { .. } | Target::Timer { .. } | Target::Receive => {}
-            Target::Child(child) => {
-                let ChildSpec { id, seed, meta, .. } = &**child;
-                let start = Start {
-                    workflow: name,
-                    id: Arc::clone(id),
-                    args,
-                    seed: *seed,
-                    decided: None,
-                    meta: meta.clone(),
-                    parent: None,
-                    queued: true,
-                    at,
-                };
+        match spec.target.clone() {
+            Target::Child(child) if is_open => {
+                let ChildSpec { id, seed, meta, .. } = *child;
+                let (workflow, decided, parent, queued) = (name, None, None, true);
+                let start = Start { workflow, id, args, seed, decided, meta, parent, queued, at };
                 self.traffic().children.push((call, start));
             }
-            Target::Send(send) => {
-                let SendSpec { to, body } = &**send;
-                let (to, body) = (Arc::clone(to), Arc::clone(body));
-                // The same in every life.
-                let message = format!("{:x}-{}-{call}", self.info.seed, self.run).into();
-                let limit = self.info.mailbox_limit;
-                let post = Post { message, to, name, body, at, limit };
-                self.traffic().posts.push((call, post));
+            Target::Send(send) if is_open => self.post(call, name, *send, None, at),
+            Target::Ask(send) if is_open => {
+                let asker = Some(Asker::Call(self.run, call));
+                self.post(call, name, *send, asker, at);
             }
+            Target::Reply(reply) => {
+                let SendSpec { to, body } = *reply;
+                self.traffic().replies.push((to, body));
+            }
+            _ => {}
         }
     }
 
+    fn post(
+        &mut self,
+        call: CallId,
+        name: Arc<str>,
+        send: SendSpec,
+        asker: Option<Asker>,
+        at: Timestamp,
+    ) {
+        let SendSpec { to, body } = send;
+        // The same in every life.
+        let message: Arc<str> = format!("{:x}-{}-{call}", self.info.seed, self.run).into();
+        let body = if asker.is_some() { request_body(&message, &body) } else { body };
+        let limit = self.info.mailbox_limit;
+        let post = Post { message, to, asker, name, body, at, limit };
+        self.traffic().posts.push((call, post));
+    }
+
     /// A call is dropped: what it asked for is not asked for, or taken back.
-    pub(super) fn withdraw(&mut self, call: CallId) {
-        let asked = self.next.traffic.as_mut().is_some_and(|traffic| traffic.withdraw(call));
+    /// `before`: what earlier turns ask for that is not written either.
+    pub(super) fn withdraw(&mut self, call: CallId, before: Option<&mut Traffic>) {
+        let now = self.next.traffic.as_deref_mut().into_iter();
+        let asked = now.chain(before).any(|traffic| traffic.withdraw(call));
         // An earlier life may have asked for it.
         let is_new = asked && !self.again.contains(&call);
         let Some(spec) = self.instance.as_ref().and_then(|instance| instance.call(call)) else {
@@ -71,11 +79,18 @@ impl Actor {
             let id = Arc::clone(&child.id);
             self.cancel_child(call, id);
         }
-        self.drop_empty_traffic();
     }
 
-    fn drop_empty_traffic(&mut self) {
+    /// What earlier turns ask for goes in with what this one does.
+    pub(super) fn join_traffic(&mut self, before: Option<Box<Traffic>>) {
+        if let Some(mut before) = before {
+            if let Some(now) = self.next.traffic.take() {
+                before.and(*now);
+            }
+            self.next.traffic = Some(before);
+        }
         self.next.traffic.take_if(|traffic| traffic.is_empty());
+        self.next.last_traffic.take_if(|traffic| traffic.is_empty());
     }
 
     /// Cancels a child, as its parent.
@@ -128,7 +143,9 @@ impl Actor {
         let waiting = self.waiting_calls().into_iter();
         waiting.into_iter().find(|call| {
             self.call(*call).is_some_and(|spec| {
-                matches!(spec.target, Target::Receive) && spec.is_called(&mail.name)
+                let gets = |kind| kind == mail.kind;
+                matches!(spec.target, Target::Receive(kind) if gets(kind))
+                    && spec.is_called(&mail.name)
             })
         })
     }
@@ -142,7 +159,7 @@ impl Actor {
                 "`{name}` was not started: the workflow id `{}` belongs to another run",
                 child.id
             ),
-            Some(Target::Send(send)) => why.describe(name, &send.to),
+            Some(Target::Send(send) | Target::Ask(send)) => why.describe(name, &send.to),
             _ => String::new(),
         }
     }

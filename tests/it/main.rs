@@ -23,6 +23,7 @@ mod keeping;
 mod kill;
 mod lifecycle;
 mod limits;
+mod mail;
 mod power;
 mod processes;
 mod restart;

@@ -11,7 +11,6 @@ struct Add {
     n: u32,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that the attribute asks for")]
 fn is_small(add: &Add) -> std::result::Result<(), String> {
     if add.n < 100 { Ok(()) } else { Err(format!("{} is too much", add.n)) }
 }

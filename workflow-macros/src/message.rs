@@ -34,7 +34,9 @@ impl Kind {
 
     fn usage(self) -> &'static str {
         match self {
-            Self::Signal => "write `#[signal]`, `#[signal(name = \"..\")]` or `#[signal(crate = path)]`",
+            Self::Signal => {
+                "write `#[signal]`, `#[signal(name = \"..\")]` or `#[signal(crate = path)]`"
+            }
             Self::Request => {
                 "write `#[request(reply = Type)]`; beside it there are `validate = path`, \
                  `name = \"..\"` and `crate = path`"
@@ -78,7 +80,8 @@ pub(crate) fn message(
     let args = Args::parse(kind, args)?;
     let misplaced = |at| {
         let attribute = kind.attribute();
-        let message = format!("`{attribute}` stands on a struct or an enum: the type of what is sent");
+        let message =
+            format!("`{attribute}` stands on a struct or an enum: the type of what is sent");
         Error::new(at, message)
     };
     let mut parsed: Item = syn::parse2(item.clone()).map_err(|error| misplaced(error.span()))?;
@@ -99,7 +102,9 @@ pub(crate) fn message(
     }
     if !derives_serde(attrs) {
         let serde = quote!(#private::serde).to_string().replace(' ', "");
-        attrs.push(parse_quote!(#[derive(#private::serde::Serialize, #private::serde::Deserialize)]));
+        attrs.push(
+            parse_quote!(#[derive(#private::serde::Serialize, #private::serde::Deserialize)]),
+        );
         attrs.push(parse_quote!(#[serde(crate = #serde)]));
     }
     let ident = ident.clone();
@@ -133,7 +138,8 @@ fn derives_serde(attrs: &[Attribute]) -> bool {
         // What cannot be read is for the compiler to say.
         let _unreadable = derive.parse_nested_meta(|meta| {
             let last = meta.path.segments.last();
-            found |= last.is_some_and(|last| last.ident == "Serialize" || last.ident == "Deserialize");
+            found |=
+                last.is_some_and(|last| last.ident == "Serialize" || last.ident == "Deserialize");
             Ok(())
         });
         found

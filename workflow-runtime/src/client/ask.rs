@@ -38,9 +38,10 @@ impl<R> fmt::Debug for Asking<R> {
 }
 
 impl<R: Request> Asking<R> {
-    pub(super) fn new(client: &Arc<Inner>, to: Arc<str>, request: &R) -> Self {
+    #[expect(clippy::needless_pass_by_value, reason = "the request goes")]
+    pub(super) fn new(client: &Arc<Inner>, to: Arc<str>, request: R) -> Self {
         // Encoded before the first wait: it need not be `Sync`.
-        let body = encode_request(request, client.limits.payload);
+        let body = encode_request(&request, client.limits.payload);
         let (client, name, message) = (Arc::clone(client), R::NAME, None);
         Self { client, to, name, body, message, patience: None, request: PhantomData }
     }
@@ -63,7 +64,7 @@ impl<R: Request> Asking<R> {
     async fn ask(self) -> Result<R::Reply, Failure> {
         let Self { client, to, name, body, message, patience, .. } = self;
         let body = body?;
-        client.check_message(&to, message.as_deref()).map_err(failure)?;
+        client.check_message(&to, message.as_deref()).map_err(|error| failure(&error))?;
         let message = message.unwrap_or_else(|| client.new_id());
         let post = Post {
             body: request_body(&message, &body),
@@ -74,10 +75,10 @@ impl<R: Request> Asking<R> {
             at: client.clock.now(),
             limit: client.max_mailbox,
         };
-        let delivered = client.store.post(vec![post]).await.map_err(failure)?;
+        let delivered = client.store.post(vec![post]).await.map_err(|error| failure(&error))?;
         client.starts.nudge();
         if let Some(Err(why)) = delivered.into_iter().next() {
-            return Err(failure(refused(why, name, &to)));
+            return Err(failure(&refused(why, name, &to)));
         }
         let reply = answer(&client, &message);
         let text = match patience {
@@ -104,7 +105,7 @@ async fn answer(client: &Inner, message: &str) -> Result<Arc<str>, Failure> {
     loop {
         match client.store.reply(message).await {
             Ok(Some(text)) => return Ok(text),
-            Err(error) if error.kind() != ErrorKind::Unavailable => return Err(failure(error)),
+            Err(error) if error.kind() != ErrorKind::Unavailable => return Err(failure(&error)),
             Ok(None) | Err(_) => {}
         }
         pause(look).await;
@@ -112,11 +113,18 @@ async fn answer(client: &Inner, message: &str) -> Result<Arc<str>, Failure> {
     }
 }
 
-fn failure(error: Error) -> Failure {
+fn failure(error: &Error) -> Failure {
     let kind = match error.kind() {
         ErrorKind::Ended | ErrorKind::MailboxFull => FailureKind::Undelivered,
         ErrorKind::Unstorable => FailureKind::Unstorable,
-        _ => FailureKind::Unfinished,
+        ErrorKind::Unavailable
+        | ErrorKind::Conflict
+        | ErrorKind::NotFound
+        | ErrorKind::Configuration
+        | ErrorKind::Owned
+        | ErrorKind::ShutDown
+        | ErrorKind::Corrupt
+        | ErrorKind::Fenced => FailureKind::Unfinished,
     };
     Failure::of_kind(kind, error.to_string())
 }

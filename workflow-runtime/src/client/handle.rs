@@ -171,7 +171,7 @@ impl<T, E> Handle<T, E> {
     ///
     /// Dropped, it may have been sent.
     pub fn send<S: Signal>(&self, signal: S) -> Sending {
-        Sending::new(&self.client, Arc::clone(&self.id), &signal)
+        Sending::new(&self.client, Arc::clone(&self.id), signal)
     }
 
     /// Asks something of the run, which answers it with
@@ -211,7 +211,7 @@ impl<T, E> Handle<T, E> {
     ///
     /// Dropped, it may have been asked.
     pub fn ask<R: Request>(&self, request: R) -> Asking<R> {
-        Asking::new(&self.client, Arc::clone(&self.id), &request)
+        Asking::new(&self.client, Arc::clone(&self.id), request)
     }
 
     /// Cancels the run, in whatever state it is: its future is dropped, its

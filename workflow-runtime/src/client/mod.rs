@@ -151,12 +151,12 @@ impl Client {
 
     /// Sends a signal to the run of that id: see [`Handle::send`].
     pub fn send<S: Signal>(&self, id: impl Into<String>, signal: S) -> Sending {
-        Sending::new(&self.inner, id.into().into(), &signal)
+        Sending::new(&self.inner, id.into().into(), signal)
     }
 
     /// Asks something of the run of that id: see [`Handle::ask`].
     pub fn ask<R: Request>(&self, id: impl Into<String>, request: R) -> Asking<R> {
-        Asking::new(&self.inner, id.into().into(), &request)
+        Asking::new(&self.inner, id.into().into(), request)
     }
 
     /// Starts a run and waits for its end: the call of a service whose answer

@@ -27,9 +27,10 @@ impl fmt::Debug for Sending {
 }
 
 impl Sending {
-    pub(super) fn new<S: Signal>(client: &Arc<Inner>, to: Arc<str>, signal: &S) -> Self {
+    #[expect(clippy::needless_pass_by_value, reason = "the signal goes")]
+    pub(super) fn new<S: Signal>(client: &Arc<Inner>, to: Arc<str>, signal: S) -> Self {
         // Encoded before the first wait: it need not be `Sync`.
-        let body = encode_signal(signal, client.limits.payload);
+        let body = encode_signal(&signal, client.limits.payload);
         Self { client: Arc::clone(client), to, name: S::NAME, body, message: None }
     }
 

@@ -338,7 +338,10 @@ impl Table {
         let slot = self.slot_mut(call)?;
         match std::mem::replace(&mut slot.state, SlotState::Taken) {
             SlotState::Ready(outcome) => Some(outcome),
-            other => {
+            other @ (SlotState::Waiting(_)
+            | SlotState::Taken
+            | SlotState::Dropped
+            | SlotState::Detached) => {
                 slot.state = other;
                 None
             }
@@ -433,7 +436,10 @@ impl Table {
                 let (kind, name) = (slot.spec.target.clone(), slot.spec.name);
                 self.given_back.push_back((kind, name, outcome));
             }
-            other => slot.state = other,
+            other @ (SlotState::Ready(_)
+            | SlotState::Taken
+            | SlotState::Dropped
+            | SlotState::Detached) => slot.state = other,
         }
     }
 

@@ -40,7 +40,12 @@ impl WorkflowThread {
                     self.deliver_text(run, call, DELIVERED);
                     continue;
                 }
-                _ => continue,
+                // Somebody else gives it its outcome.
+                Target::Step { definition: None, .. }
+                | Target::Receive(_)
+                | Target::Child(_)
+                | Target::Ask(_)
+                | Target::Reply(_) => continue,
             };
             let record = run.records.get(&call);
             let due = record.map_or(self.now, |record| record.retry_at);
@@ -77,7 +82,12 @@ impl WorkflowThread {
         }
         match run.actor.call(call)?.target {
             Target::Step { definition, .. } => definition.filter(|step| step.at_most_once),
-            _ => None,
+            Target::Timer { .. }
+            | Target::Receive(_)
+            | Target::Child(_)
+            | Target::Send(_)
+            | Target::Ask(_)
+            | Target::Reply(_) => None,
         }
     }
 

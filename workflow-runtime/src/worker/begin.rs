@@ -258,9 +258,9 @@ impl WorkflowThread {
 
     /// At a recovered frontier, timers that are due come before any step.
     fn deliver_overdue(&mut self, run: &mut Run) {
-        let due = |call: &CallId| match run.actor.call(*call)?.target {
-            Target::Timer { due } if due <= self.now => Some((due, *call)),
-            _ => None,
+        let due = |call: &CallId| {
+            let Target::Timer { due } = run.actor.call(*call)?.target else { return None };
+            (due <= self.now).then_some((due, *call))
         };
         let mut overdue: Vec<_> = run.actor.waiting_calls().iter().filter_map(due).collect();
         overdue.sort_unstable();

@@ -12,7 +12,8 @@ use crate::store::{SOUND, Store};
 
 fn post(message: &str, to: &str) -> Post {
     let (name, body) = ("Approval".into(), format!("{{\"by\":\"{message}\"}}").into());
-    Post { message: message.into(), to: to.into(), name, body, at: at(2_000), limit: 3 }
+    let (message, to) = (message.into(), to.into());
+    Post { message, to, asker: None, name, body, at: at(2_000), limit: 3 }
 }
 
 async fn send(store: &dyn Store, message: &str, to: &str) -> Result<(), Undelivered> {
@@ -139,6 +140,8 @@ async fn a_signal_for_a_run_that_is_not_started_waits_for_it(store: Arc<dyn Stor
     assert_eq!(send(&*store, "d", "later").await, Err(Undelivered::Full));
     assert!(store.news(ME).await.unwrap().early);
     commit_one(&*store, start(1, "later")).await;
+    // Also where more is sent before anybody looks: what came first is first.
+    assert_eq!(send(&*store, "d", "later").await, Err(Undelivered::Full));
     let (mail, heard) = news(&*store, 1).await;
     assert_eq!((bodies(&mail), heard), (vec!["a", "b", "c"], 3));
     assert!(!store.news(ME).await.unwrap().early);

@@ -149,6 +149,10 @@ impl Tables {
             self.early.push(post.clone());
             return Ok(());
         };
+        // What was sent before comes before.
+        if self.early.iter().any(|early| early.to == post.to) {
+            self.adopt_early();
+        }
         if !self.active.contains_key(&run) {
             return Err(Undelivered::Ended);
         }

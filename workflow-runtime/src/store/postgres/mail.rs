@@ -246,7 +246,15 @@ async fn post(connection: &mut Connection, post: &Post) -> Done<Delivered> {
     let run = newest(connection, &to).await?;
     let waiting = match run {
         // Locked before it is asked whether the message is known.
-        Some(run) => unread(connection, run.0).await?,
+        Some(run) => {
+            unread(connection, run.0).await?;
+            // What was sent before comes before.
+            let early = connection.query_as::<(i64, i64)>(sql!("early_of")).bind(to.clone());
+            for (number, at) in early.fetch_all(&mut **connection).await? {
+                adopt(connection, number, at, run.0).await?;
+            }
+            unread(connection, run.0).await?
+        }
         None => {
             let count = connection.query_scalar(sql!("early_count")).bind(to.clone());
             Some(count.fetch_one(&mut **connection).await?)
@@ -355,23 +363,26 @@ async fn any_early(connection: &mut Connection) -> Done<bool> {
 async fn adopt_early(connection: &mut Connection) -> Done<()> {
     let arrived = connection.query_as::<(i64, i64, i64)>(sql!("arrived"));
     for (number, at, run) in arrived.fetch_all(&mut **connection).await? {
-        // Its lock comes first: another worker may have adopted it meanwhile.
-        let is_open = unread(connection, run).await?.is_some();
-        let adopt = connection.query(sql!("adopt")).bind(number).bind(run);
-        if adopt.execute(&mut **connection).await?.rows_affected() == 0 {
-            continue;
-        }
-        let request = connection.query(sql!("adopt_request")).bind(number).bind(run);
-        request.execute(&mut **connection).await?;
-        let adopted = connection.query(sql!("adopted")).bind(number);
-        adopted.execute(&mut **connection).await?;
-        if is_open {
-            wake(connection, run, at).await?;
-        } else {
-            bury(connection, RunId(run), Timestamp::from_millis(at)).await?;
-        }
+        adopt(connection, number, at, run).await?;
     }
     Ok(())
+}
+
+/// A signal that waited for its run is the run's.
+async fn adopt(connection: &mut Connection, number: i64, at: i64, run: i64) -> Done<()> {
+    // Its lock comes first: somebody else may have adopted it meanwhile.
+    let is_open = unread(connection, run).await?.is_some();
+    let adopt = connection.query(sql!("adopt")).bind(number).bind(run);
+    if adopt.execute(&mut **connection).await?.rows_affected() == 0 {
+        return Ok(());
+    }
+    let request = connection.query(sql!("adopt_request")).bind(number).bind(run);
+    request.execute(&mut **connection).await?;
+    connection.query(sql!("adopted")).bind(number).execute(&mut **connection).await?;
+    if is_open {
+        return wake(connection, run, at).await;
+    }
+    bury(connection, RunId(run), Timestamp::from_millis(at)).await
 }
 
 /// What has come for runs of a writer since it was told.

@@ -172,11 +172,11 @@ async fn try_commit(
             match whole(link, writer, lane, batch).await {
                 Ok(Some(all)) => open.into_iter().zip(all).for_each(|(n, one)| answers[n] = one),
                 Ok(None) => return Ok(Err(fenced())),
-                Err(error) => match Fault::of(&error) {
-                    Fault::Item(reason) => return Ok(Ok(Outcome::Faulty(reason))),
-                    Fault::Again => {}
-                    Fault::Lost | Fault::Wait => return Err(error),
-                },
+                Err(error) => {
+                    if let Some(faulty) = faulted(error)? {
+                        return Ok(Ok(faulty));
+                    }
+                }
             }
             continue;
         }
@@ -193,10 +193,9 @@ async fn try_commit(
                 careful = true;
                 continue;
             }
-            Err(error) => match Fault::of(&error) {
-                Fault::Item(reason) => return Ok(Ok(Outcome::Faulty(reason))),
-                Fault::Again => continue,
-                Fault::Lost | Fault::Wait => return Err(error),
+            Err(error) => match faulted(error)? {
+                Some(faulty) => return Ok(Ok(faulty)),
+                None => continue,
             },
         };
         if !applied.live {
@@ -213,11 +212,24 @@ async fn try_commit(
             };
         }
     }
+    Ok(all_answered(answers))
+}
+
+fn all_answered(answers: Vec<Option<Answer>>) -> Result<Outcome, Error> {
     let all: Option<Vec<Answer>> = answers.into_iter().collect();
-    Ok(all.map(Outcome::Answered).ok_or_else(|| {
+    all.map(Outcome::Answered).ok_or_else(|| {
         let message = "others are in the way of what is to be written, again and again";
         Error::new(ErrorKind::Unavailable, message)
-    }))
+    })
+}
+
+/// What is done about a statement that failed. None: it is sent again.
+fn faulted(error: sqlx::Error) -> Result<Option<Outcome>, sqlx::Error> {
+    match Fault::of(&error) {
+        Fault::Item(reason) => Ok(Some(Outcome::Faulty(reason))),
+        Fault::Again => Ok(None),
+        Fault::Lost | Fault::Wait => Err(error),
+    }
 }
 
 /// A batch that reaches other runs: in one transaction with what it does there.

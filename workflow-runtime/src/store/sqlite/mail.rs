@@ -188,6 +188,12 @@ fn post(connection: &Connection, post: &Post) -> rusqlite::Result<Delivered> {
         ])?;
         return Ok(Ok(()));
     };
+    // What was sent before comes before.
+    let mut early = connection.prepare_cached(sql!("early_of"))?;
+    let early: Vec<(i64, i64)> = early
+        .query_map([&*post.to], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    early.into_iter().try_for_each(|(number, at)| adopt(connection, number, at, run.0))?;
     let mut unread = connection.prepare_cached(sql!("unread"))?;
     let unread = unread.query_row([run.0], |row| row.get::<_, i64>(0)).optional()?;
     let Some(unread) = unread else { return Ok(Err(Undelivered::Ended)) };
@@ -263,18 +269,19 @@ fn adopt_early(connection: &Connection) -> rusqlite::Result<()> {
     let mut arrived = connection.prepare_cached(sql!("arrived"))?;
     let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let all: Vec<(i64, i64, i64)> = arrived.query_map([], row)?.collect::<Result<_, _>>()?;
-    for (number, at, run) in all {
-        let is_open = connection.prepare_cached(sql!("unread"))?.exists([run])?;
-        connection.prepare_cached(sql!("adopt"))?.execute([number, run])?;
-        connection.prepare_cached(sql!("adopt_request"))?.execute([number, run])?;
-        connection.prepare_cached(sql!("adopted"))?.execute([number])?;
-        if is_open {
-            connection.prepare_cached(sql!("wake"))?.execute([run, at])?;
-        } else {
-            bury(connection, RunId(run), Timestamp::from_millis(at))?;
-        }
+    all.into_iter().try_for_each(|(number, at, run)| adopt(connection, number, at, run))
+}
+
+/// A signal that waited for its run is the run's.
+fn adopt(connection: &Connection, number: i64, at: i64, run: i64) -> rusqlite::Result<()> {
+    let is_open = connection.prepare_cached(sql!("unread"))?.exists([run])?;
+    connection.prepare_cached(sql!("adopt"))?.execute([number, run])?;
+    connection.prepare_cached(sql!("adopt_request"))?.execute([number, run])?;
+    connection.prepare_cached(sql!("adopted"))?.execute([number])?;
+    if !is_open {
+        return bury(connection, RunId(run), Timestamp::from_millis(at));
     }
-    Ok(())
+    connection.prepare_cached(sql!("wake"))?.execute([run, at]).map(drop)
 }
 
 /// What has come for runs of a writer since it was told.

@@ -42,7 +42,13 @@ impl Actor {
                 let SendSpec { to, body } = *reply;
                 self.traffic().replies.push((to, body));
             }
-            _ => {}
+            // Nobody else is asked, or it has its outcome.
+            Target::Step { .. }
+            | Target::Timer { .. }
+            | Target::Receive(_)
+            | Target::Child(_)
+            | Target::Send(_)
+            | Target::Ask(_) => {}
         }
     }
 

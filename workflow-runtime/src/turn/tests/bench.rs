@@ -102,9 +102,10 @@ impl Bench {
         let call = self.running.remove(place);
         self.now += 10;
         let spec = self.actor.call(call).unwrap().clone();
-        let outcome: Arc<str> = match spec.target {
-            Target::Timer { .. } => "null".into(),
-            _ => result_of(spec.name, &spec.args).into(),
+        let outcome: Arc<str> = if let Target::Timer { .. } = spec.target {
+            "null".into()
+        } else {
+            result_of(spec.name, &spec.args).into()
         };
         self.actor.deliver(call, outcome.into(), at(self.now));
         self.commit();

@@ -211,9 +211,9 @@ impl World {
             .actor
             .waiting_calls()
             .into_iter()
-            .filter_map(|call| match held.actor.call(call)?.target {
-                Target::Timer { due } if due <= now => Some((due, call)),
-                _ => None,
+            .filter_map(|call| {
+                let Target::Timer { due } = held.actor.call(call)?.target else { return None };
+                (due <= now).then_some((due, call))
             })
             .collect();
         due.sort_unstable();
@@ -251,9 +251,10 @@ impl World {
                 Some((spec.name, Some(spec.hash))),
                 "run {run} call {call} starts and is not durable"
             );
-            match spec.target {
-                Target::Timer { due } => drop(held.timers.insert(call, due)),
-                _ => drop(held.running.insert(call)),
+            if let Target::Timer { due } = spec.target {
+                held.timers.insert(call, due);
+            } else {
+                held.running.insert(call);
             }
         }
     }

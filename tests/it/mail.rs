@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use workflow_runtime::{Client, ErrorKind, FailureKind};
+use workflow_runtime::{Client, ErrorKind, FailureKind, Result, workflow};
 use workflow_tests::chance::Chance;
 use workflow_tests::mail::{Count, Letter, collect, counter, tree};
 use workflow_tests::schema::Schema;
@@ -80,6 +80,32 @@ async fn a_full_mailbox_and_a_large_signal_are_refused_at_the_edge() {
         assert_eq!(full.kind(), ErrorKind::MailboxFull);
         assert!(full.to_string().contains("is full"), "{full}");
         assert_eq!(run.ask(Count(1)).await.unwrap_err().kind(), FailureKind::Undelivered);
+        runtime.shutdown().await.unwrap();
+    }
+}
+
+#[workflow]
+async fn shows(n: u32) -> Result<u32> {
+    workflow::set_state(&vec![n])?;
+    let Letter { n, .. } = workflow::receive().await;
+    workflow::set_state(&vec![n, n])?;
+    Ok(n)
+}
+
+#[tokio::test]
+async fn what_a_run_shows_is_read_in_another_process() {
+    for base in Base::all() {
+        let runtime = base.runtime().await;
+        let client = base.builder().connect().await.unwrap();
+        let run = client.start(shows(1).id("s")).await.unwrap();
+        let mut watch = client.handle(shows, "s").watch::<Vec<u32>>();
+        assert_eq!(watch.next().await.unwrap(), Some(vec![1]));
+        run.send(letter(0, 7)).await.unwrap();
+        assert_eq!(watch.next().await.unwrap(), Some(vec![7, 7]));
+        assert_eq!(watch.next().await.unwrap(), None);
+        client.delete("s").await.unwrap();
+        assert_eq!(run.state::<Vec<u32>>().await.unwrap(), None);
+        client.close().await;
         runtime.shutdown().await.unwrap();
     }
 }

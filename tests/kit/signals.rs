@@ -187,3 +187,33 @@ async fn what_a_generation_did_not_take_is_the_next_ones(sim: Sim) {
     }
     assert_eq!(run.result().await.unwrap(), 123);
 }
+
+#[workflow]
+async fn shows_progress(steps: u32) -> Result<()> {
+    for n in 0..steps {
+        workflow::set_state(&n)?;
+        workflow::set_state(&(n + 1))?;
+        signal_noted(n.to_string()).await?;
+    }
+    Ok(())
+}
+
+#[workflow_runtime::test(
+    crash = everywhere,
+    schedules = 60,
+    faults = [commit_error, reply_lost, slow_commit, zombie],
+)]
+async fn what_a_run_shows_goes_with_its_turns(sim: Sim) {
+    let run = sim.start(shows_progress(3)).await;
+    let mut watch = run.watch::<u32>();
+    let mut seen = Vec::new();
+    while let Some(n) = watch.next().await.unwrap() {
+        seen.push(n);
+    }
+    assert!(seen.is_sorted() && seen.last() == Some(&3), "{seen:?}");
+    assert!(!seen.contains(&0), "of one turn the last is seen: {seen:?}");
+    assert_eq!(run.state::<u32>().await.unwrap(), Some(3));
+    let error = run.state::<Vec<String>>().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert_eq!(sim.handle(shows_progress, "nobody").state::<u32>().await.unwrap(), None);
+}

@@ -101,7 +101,7 @@ pub use call::{
 };
 pub use client::{
     Asking, Client, CommandOutcome, Commanding, Export, Filter, Handle, Health, Page, RunResult,
-    Running, Sending, Starting, Trouble,
+    Running, Sending, Starting, Trouble, Watch,
 };
 pub use clock::Timestamp;
 pub use codec::Codec;

@@ -66,4 +66,11 @@ create table replies (
 
 create index replies_run on replies (run);
 
+-- What a run shows to others, and how often it said so.
+create table states (
+    run bigint primary key,
+    version bigint not null,
+    body text not null
+);
+
 alter table dead_letters add column body text;

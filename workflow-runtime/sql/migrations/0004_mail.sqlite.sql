@@ -66,4 +66,11 @@ create table replies (
 
 create index replies_run on replies (run);
 
+-- What a run shows to others, and how often it said so.
+create table states (
+    run integer primary key,
+    version integer not null,
+    body text not null
+) strict;
+
 alter table dead_letters add column body text;

@@ -19,5 +19,6 @@ m as (delete from mailbox using gone where mailbox.run = gone.id),
 r as (delete from received using gone where received.run = gone.id),
 q as (delete from requests using gone where requests.run = gone.id),
 y as (delete from replies using gone where replies.run = gone.id),
+u as (delete from states using gone where states.run = gone.id),
 d as (delete from dead_letters using gone where dead_letters.run = gone.id)
 select count(*) from gone

@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::outcome::RunResult;
-use super::{Asking, Commanding, ErrOf, Export, Inner, OkOf, Sending};
+use super::{Asking, Commanding, ErrOf, Export, Inner, OkOf, Sending, Watch};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
 use crate::model::{
@@ -172,6 +172,22 @@ impl<T, E> Handle<T, E> {
     /// Dropped, it may have been sent.
     pub fn send<S: Signal>(&self, signal: S) -> Sending {
         Sending::new(&self.client, Arc::clone(&self.id), signal)
+    }
+
+    /// What the run shows with
+    /// [`workflow::set_state`](crate::workflow::set_state), without touching it. None:
+    /// nothing yet. It stays readable when the run has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`]: it is of another type. Or the store did not answer.
+    pub async fn state<S: serde::de::DeserializeOwned>(&self) -> Result<Option<S>, Error> {
+        self.client.shown(&self.id).await.map(|shown| shown.map(|(_, state)| state))
+    }
+
+    /// What the run shows, now and each time it says so: see [`Watch::next`].
+    pub fn watch<S: serde::de::DeserializeOwned>(&self) -> Watch<S> {
+        Watch::new(&self.client, &self.id)
     }
 
     /// Asks something of the run, which answers it with

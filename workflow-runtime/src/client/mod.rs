@@ -10,6 +10,7 @@ mod inner;
 mod list;
 mod outcome;
 mod send;
+mod state;
 mod submit;
 
 use std::fmt;
@@ -28,6 +29,7 @@ pub(crate) use inner::Inner;
 pub use list::{Filter, Page};
 pub use outcome::RunResult;
 pub use send::Sending;
+pub use state::Watch;
 pub(crate) use submit::Submitter;
 
 use crate::call::{Call, Definer, Outcome, Workflow};

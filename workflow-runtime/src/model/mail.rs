@@ -67,6 +67,15 @@ pub(crate) struct AllNews {
     pub(crate) early: bool,
 }
 
+/// What a run shows to others.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Shown {
+    /// Another one for each time it said so.
+    pub(crate) version: (RunId, i64),
+    /// JSON.
+    pub(crate) body: Arc<str>,
+}
+
 /// Who waits for a reply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Asker {
@@ -159,6 +168,8 @@ pub(crate) struct Traffic {
     /// Children that nobody waits for any more: their calls and workflow ids, and who
     /// says so.
     pub(crate) cancels: Vec<(CallId, Arc<str>, Arc<str>)>,
+    /// JSON: what it shows to others from now on.
+    pub(crate) state: Option<Arc<str>>,
     /// Signals that are in its history and that no code took before it ended: name
     /// and body. Its next generation gets them; without one, people.
     pub(crate) not_taken: Vec<(Arc<str>, Arc<str>)>,
@@ -172,6 +183,7 @@ impl Traffic {
             && self.replies.is_empty()
             && self.cancels.is_empty()
             && self.not_taken.is_empty()
+            && self.state.is_none()
     }
 
     /// Whether somebody else has to look.
@@ -190,6 +202,7 @@ impl Traffic {
         self.replies.append(&mut other.replies);
         self.cancels.append(&mut other.cancels);
         self.not_taken.append(&mut other.not_taken);
+        self.state = other.state.or_else(|| self.state.take());
     }
 
     /// A call is not waited for any more, before anything was written. False: it

@@ -35,7 +35,7 @@ pub(crate) use item::{
     Answer, AttemptRecord, Block, End, Ended, Item, OpenRun, RunRecord, Start, StoredRun,
 };
 pub(crate) use mail::{
-    AllNews, Asker, Mail, MailKind, News, Post, Traffic, Undelivered, request_body,
+    AllNews, Asker, Mail, MailKind, News, Post, Shown, Traffic, Undelivered, request_body,
 };
 pub(crate) use meta::{read_meta, write_meta};
 pub use mismatch::{CallText, ComparedCall, Mismatch, MismatchCause};

@@ -2,7 +2,7 @@
 //! to the store inside.
 
 /// Writes `impl Store` for a decorator with a field `inner`: `commit`, `claim`,
-/// `load`, `find`, `find_first`, `history`, `ends`, `post`, `reply`, `news` and `dead_letters` are its own.
+/// `load`, `find`, `find_first`, `history`, `ends`, `post`, `reply`, `shown`, `news` and `dead_letters` are its own.
 macro_rules! decorate {
     (impl $([$($generics:tt)*])? Store for $name:ty { $($own:tt)* }) => {
         #[async_trait::async_trait]

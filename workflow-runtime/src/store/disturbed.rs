@@ -99,6 +99,10 @@ decorate! {
             self.inner.post(posts).await
         }
 
+        async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+            self.inner.shown(id).await
+        }
+
         async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
             self.inner.reply(message).await
         }

@@ -57,7 +57,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Failure, FailureKind};
 use crate::model::{
     AllNews, Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, Post, RunId,
-    RunQuery, RunRecord, RunSummary, StoredRun, Undelivered, WriterId,
+    RunQuery, RunRecord, RunSummary, Shown, StoredRun, Undelivered, WriterId,
 };
 
 /// Longest workflow id, in bytes.
@@ -197,6 +197,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Delivers signals; answers each, in order. One that was accepted before is
     /// accepted again, and is there once.
     async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error>;
+
+    /// What the run of that workflow id shows.
+    async fn shown(&self, id: &str) -> Result<Option<Shown>, Error>;
 
     /// The reply to a request of a client, if it has come.
     async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error>;

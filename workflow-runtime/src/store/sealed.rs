@@ -53,6 +53,7 @@ impl SealedStore {
             self.seal_some(&mut start.decided)?;
         }
         for traffic in item.traffic.iter_mut().chain(&mut item.last_traffic) {
+            self.seal_some(&mut traffic.state)?;
             traffic.replies.iter_mut().try_for_each(|(_, body)| self.seal(body))?;
             traffic.children.iter_mut().try_for_each(|(_, start)| self.seal(&mut start.args))?;
             traffic.posts.iter_mut().try_for_each(|(_, post)| self.seal(&mut post.body))?;
@@ -179,6 +180,14 @@ decorate! {
             let mut mail = all.of_runs.iter_mut().flat_map(|news| &mut news.mail);
             mail.try_for_each(|mail| self.open(&mut mail.body)).map_err(corrupt)?;
             Ok(all)
+        }
+
+        async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+            let mut shown = self.inner.shown(id).await?;
+            if let Some(shown) = &mut shown {
+                self.open(&mut shown.body).map_err(corrupt)?;
+            }
+            Ok(shown)
         }
 
         async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {

@@ -76,6 +76,10 @@ decorate! {
             self.noted(self.inner.news(writer)).await
         }
 
+        async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+            self.noted(self.inner.shown(id)).await
+        }
+
         async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
             self.noted(self.inner.reply(message)).await
         }

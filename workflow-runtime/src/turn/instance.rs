@@ -44,6 +44,8 @@ pub(super) struct Turn {
     pub(super) dropped: Vec<CallId>,
     /// Patches that were found to be new.
     pub(super) patched: Vec<Arc<str>>,
+    /// JSON: what the run shows from here on.
+    pub(super) shown: Option<Arc<str>>,
     pub(super) ended: Option<Encoded>,
 }
 
@@ -93,7 +95,7 @@ impl Instance {
             }
             None => {
                 let (dropped, patched) = (Vec::new(), Vec::new());
-                Ok(Turn { created: calls..calls, dropped, patched, ended: None })
+                Ok(Turn { created: calls..calls, dropped, patched, shown: None, ended: None })
             }
         }
     }
@@ -110,7 +112,8 @@ impl Instance {
         let created = before..table.len();
         let dropped = std::mem::take(&mut table.dropped);
         let patched = std::mem::take(&mut table.patched);
-        Ok(Turn { created, dropped, patched, ended })
+        let shown = table.take_shown();
+        Ok(Turn { created, dropped, patched, shown, ended })
     }
 
     /// Polls until the workflow ended or nothing it could do is left.

@@ -207,6 +207,8 @@ pub(crate) struct Table {
     pub(super) patched: Vec<Arc<str>>,
     /// Boxed: it is large, and most runs need none.
     chance: Option<Box<ChaCha8Rng>>,
+    /// JSON: what the run shows from now on, if this turn said so.
+    shown: Option<Arc<str>>,
     /// Signals that were assigned to a call and not taken by it: the next calls
     /// of their names get them.
     given_back: VecDeque<(Target, &'static str, StepOutcome)>,
@@ -232,6 +234,7 @@ impl Table {
             patches: BTreeSet::new(),
             patched: Vec::new(),
             chance: None,
+            shown: None,
             given_back: VecDeque::new(),
         }
     }
@@ -263,6 +266,15 @@ impl Table {
             self.patched.push(id);
         }
         !self.replaying
+    }
+
+    /// Shows that to others, with the commit of this turn.
+    pub(crate) fn show(&mut self, state: Arc<str>) {
+        self.shown = Some(state);
+    }
+
+    pub(super) fn take_shown(&mut self) -> Option<Arc<str>> {
+        self.shown.take()
     }
 
     /// Ends the run with this poll, whatever else it waits for.

@@ -18,6 +18,7 @@ mod request;
 mod restart;
 mod select;
 mod signal;
+mod state;
 pub mod sync;
 mod timeout;
 mod timer;
@@ -37,6 +38,7 @@ pub(crate) use signal::encode_signal;
 pub use signal::{Receive, SendSignal, Signal, receive, send};
 #[cfg(feature = "futures")]
 pub use signal::{Signals, signals};
+pub use state::set_state;
 pub use timeout::{TimedOut, Timeout, timeout};
 pub use timer::{Sleep, sleep, sleep_until};
 

@@ -7,7 +7,7 @@ use super::tables::{Active, Letter};
 use crate::clock::Timestamp;
 use crate::model::{
     AllNews, Answer, Asker, CallId, Command, CommandKind, DeadLetter, End, Ended, Item, Mail,
-    MailKind, News, Post, RunId, Start, Traffic, Undelivered, WriterId,
+    MailKind, News, Post, RunId, Shown, Start, Traffic, Undelivered, WriterId,
 };
 use crate::store::{Counter, not_taken_id, unanswered, unread_reason};
 
@@ -38,6 +38,10 @@ impl Tables {
             if let Err(why) = self.post(post) {
                 undelivered.push((*call, why));
             }
+        }
+        if let Some(state) = &traffic.state {
+            let shown = self.states.entry(item.run).or_insert_with(|| (0, Arc::clone(state)));
+            *shown = (shown.0 + 1, Arc::clone(state));
         }
         for (call, id, by) in &traffic.cancels {
             self.cancel_child(*call, id, by, item);
@@ -89,6 +93,14 @@ impl Tables {
         for message in messages {
             self.answer(run, &message, &unanswered().into(), at);
         }
+    }
+
+    pub(super) fn shown(&self, id: &str) -> Option<Shown> {
+        let newest_first = self.ids.get(id)?.iter().rev();
+        newest_first.into_iter().find_map(|run| {
+            let (version, body) = self.states.get(run)?;
+            Some(Shown { version: (*run, *version), body: Arc::clone(body) })
+        })
     }
 
     pub(super) fn reply(&self, message: &str) -> Option<Arc<str>> {

@@ -133,6 +133,10 @@ impl Store for MemoryStore {
         Ok(posts.iter().map(|post| tables.post(post)).collect())
     }
 
+    async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+        Ok(self.tables().shown(id))
+    }
+
     async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
         Ok(self.tables().reply(message))
     }

@@ -31,6 +31,8 @@ pub(crate) struct Tables {
     pub(super) received: BTreeMap<Arc<str>, RunId>,
     /// Requests without a reply: of which run, and who asks.
     pub(super) requests: BTreeMap<Arc<str>, (RunId, Asker)>,
+    /// What runs show, and how often they said so.
+    pub(super) states: BTreeMap<RunId, (i64, Arc<str>)>,
     /// Replies for clients.
     pub(super) replies: BTreeMap<Arc<str>, Arc<str>>,
     /// Signals for runs that have not been started.

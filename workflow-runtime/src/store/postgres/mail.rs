@@ -7,7 +7,7 @@ use super::{control, read, reply, shared};
 use crate::clock::Timestamp;
 use crate::model::{
     AllNews, Answer, Asker, CallId, Command, CommandKind, End, Item, MailKind, News, Post, RunId,
-    Start, Traffic, Undelivered, WriterId,
+    Shown, Start, Traffic, Undelivered, WriterId,
 };
 use crate::store::{not_taken_id, unread_reason};
 
@@ -112,6 +112,10 @@ async fn act(
         if let Err(why) = post(connection, one).await? {
             undelivered.push((*call, why));
         }
+    }
+    if let Some(state) = &traffic.state {
+        let publish = connection.query(sql!("publish")).bind(item.run.0);
+        publish.bind(state.replace('\0', "\u{FFFD}")).execute(&mut **connection).await?;
     }
     for (call, id, by) in &traffic.cancels {
         if let Some(run) = own_child(connection, item, *call, id).await? {
@@ -344,6 +348,14 @@ async fn follow(connection: &mut Connection, run: RunId) -> Done<()> {
     let requests = connection.query(sql!("requests_follow")).bind(run.0).bind(next);
     requests.execute(&mut **connection).await?;
     Ok(())
+}
+
+/// What the run of a workflow id shows.
+pub(super) async fn shown(connection: &mut Connection, id: String) -> Done<Option<Shown>> {
+    let shown = connection.query_as::<(i64, i64, String)>(sql!("state")).bind(id);
+    let shown = shown.fetch_optional(&mut **connection).await?;
+    Ok(shown
+        .map(|(run, version, body)| Shown { version: (RunId(run), version), body: body.into() }))
 }
 
 /// Whether there may be news.

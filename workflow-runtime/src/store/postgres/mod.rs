@@ -460,6 +460,14 @@ impl Store for PostgresStore {
         self.0.io.run(Shape::Whole, ask!(c => mail::post_all(c, posts).await)).await
     }
 
+    async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        let id = id.to_owned();
+        self.0.io.run(Shape::Single, ask!(c => mail::shown(c, id).await)).await
+    }
+
     async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
         let message = message.to_owned();
         self.0.io.run(Shape::Single, ask!(c => reply::read(c, message).await)).await

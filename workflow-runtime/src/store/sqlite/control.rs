@@ -180,6 +180,7 @@ pub(super) fn delete(connection: &mut Connection, runs: &[RunId]) -> rusqlite::R
             mail_sql!("forget"),
             mail_sql!("forget_requests"),
             mail_sql!("forget_replies"),
+            mail_sql!("forget_state"),
         ];
         for text in others {
             transaction.prepare_cached(text)?.execute([run.0])?;

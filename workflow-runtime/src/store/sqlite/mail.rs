@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::{control, read, reply};
 use crate::clock::Timestamp;
 use crate::model::{
-    AllNews, Answer, Asker, CallId, Command, CommandKind, Item, MailKind, News, Post, RunId, Start,
-    Traffic, Undelivered, WriterId,
+    AllNews, Answer, Asker, CallId, Command, CommandKind, Item, MailKind, News, Post, RunId, Shown,
+    Start, Traffic, Undelivered, WriterId,
 };
 use crate::store::{not_taken_id, unread_reason};
 
@@ -49,6 +49,9 @@ fn act(
         if let Err(why) = post(connection, one)? {
             undelivered.push((*call, why));
         }
+    }
+    if let Some(state) = &traffic.state {
+        connection.prepare_cached(sql!("publish"))?.execute(params![item.run.0, &**state])?;
     }
     for (call, id, by) in &traffic.cancels {
         if let Some(run) = own_child(connection, item, *call, id)? {
@@ -253,6 +256,14 @@ pub(super) fn follow(connection: &Connection, run: RunId, next: RunId) -> rusqli
     }
     connection.prepare_cached(sql!("requests_follow"))?.execute([run.0, next.0])?;
     Ok(())
+}
+
+/// What the run of a workflow id shows.
+pub(super) fn shown(connection: &Connection, id: &str) -> rusqlite::Result<Option<Shown>> {
+    let shown = |row: &rusqlite::Row<'_>| {
+        Ok(Shown { version: (RunId(row.get(0)?), row.get(1)?), body: row.get(2)? })
+    };
+    connection.prepare_cached(sql!("state"))?.query_row([id], shown).optional()
 }
 
 /// Whether there may be news.

@@ -365,6 +365,11 @@ impl Store for SqliteStore {
         self.write(move |connection| mail::post_all(connection, &posts)).await
     }
 
+    async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+        let id = id.to_owned();
+        self.read(move |connection| mail::shown(connection, &id).map_err(unavailable)).await
+    }
+
     async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
         let message = message.to_owned();
         self.read(move |connection| reply::read(connection, &message).map_err(unavailable)).await

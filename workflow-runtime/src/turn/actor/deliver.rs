@@ -158,6 +158,7 @@ impl Actor {
         // What the turn that ends the run asks for goes in only with the end.
         let mut before = self.next.traffic.take();
         self.ask_others(turn.created.clone(), at);
+        self.show(turn.shown);
         for id in &turn.patched {
             decided.push(if decided.is_empty() { '[' } else { ',' });
             Decisions::write_note(&mut decided, "patched", id);

@@ -21,6 +21,12 @@ impl Actor {
         }
     }
 
+    pub(super) fn show(&mut self, state: Option<Arc<str>>) {
+        if state.is_some() {
+            self.traffic().state = state;
+        }
+    }
+
     fn ask(&mut self, call: CallId, at: Timestamp) {
         let Some(instance) = &self.instance else { return };
         let is_open = instance.is_open(call);

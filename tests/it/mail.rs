@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use workflow_runtime::{Client, ErrorKind, FailureKind, Result, workflow};
+use workflow_runtime::{Client, ErrorKind, FailureKind, Result, Status, workflow};
 use workflow_tests::chance::Chance;
 use workflow_tests::mail::{Count, Letter, collect, counter, tree};
 use workflow_tests::schema::Schema;
@@ -11,6 +11,7 @@ use workflow_tests::{Place, lines};
 
 use crate::fleet::{Worker, pause};
 use crate::restart::Base;
+use crate::steps::provided;
 
 fn letter(sender: u32, n: u32) -> Letter {
     Letter { sender, n }
@@ -108,6 +109,33 @@ async fn what_a_run_shows_is_read_in_another_process() {
         client.close().await;
         runtime.shutdown().await.unwrap();
     }
+}
+
+/// What the workers of the fleet implement.
+#[workflow(name = "tripled")]
+async fn tripled_elsewhere(number: u32) -> Result<u32>;
+
+#[workflow]
+async fn triples_twice(number: u32) -> Result<u32> {
+    let once = tripled_elsewhere(number).await?;
+    tripled_elsewhere(once).await
+}
+
+#[tokio::test]
+async fn a_workflow_that_is_only_declared_is_run_by_another_service() {
+    let Some(schema) = Schema::new() else { return };
+    let place = Place::new();
+    let service = provided(schema.runtime(), &place, &std::sync::Arc::default());
+    let service = service.build().await.unwrap();
+    // Nobody has it yet.
+    let early = service.start(tripled_elsewhere(1).id("early")).await.unwrap();
+    assert_eq!(early.status().await.unwrap(), Status::Queued);
+    let parent = service.start(triples_twice(5)).await.unwrap();
+    let _other = Worker::start(&schema, &place);
+    assert_eq!(early.result().await.unwrap(), 3);
+    assert_eq!(parent.result().await.unwrap(), 45);
+    assert_eq!(service.client().run(tripled_elsewhere(4)).await.unwrap(), 12);
+    service.shutdown().await.unwrap();
 }
 
 /// So many letters of each of so many senders for each of the runs.

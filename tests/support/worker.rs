@@ -7,8 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
-use workflow_runtime::{Failure, Result, Runtime};
+use workflow_runtime::{Failure, Result, Runtime, workflow};
 use workflow_tests::{Ledger, mail, order, served};
+
+/// Only this program has it.
+#[workflow]
+async fn tripled(number: u32) -> Result<u32> {
+    workflow::sleep(Duration::from_millis(1)).await;
+    Ok(number * 3)
+}
 
 #[tokio::main]
 async fn main() -> Result<()> {

@@ -102,11 +102,28 @@ fn function(
 ) -> proc_macro2::TokenStream {
     let parsed = match syn::parse2::<syn::ItemFn>(item.clone()) {
         Ok(parsed) => parsed,
-        Err(error) => return expand::not_a_function(kind.attribute(), item, &error),
+        Err(error) => match syn::parse2::<model::Declared>(item.clone()) {
+            Ok(declared) => return contract(kind, args, &declared),
+            Err(_) => return expand::not_a_function(kind.attribute(), item, &error),
+        },
     };
     let args = args::parse(kind, args);
     match args.and_then(|args| model::Model::new(kind, args, &parsed)) {
         Ok(model) => expand::function(&model),
         Err(error) => expand::fallback(parsed, &error),
+    }
+}
+
+/// A function whose body is in another program.
+fn contract(
+    kind: Kind,
+    args: proc_macro2::TokenStream,
+    declared: &model::Declared,
+) -> proc_macro2::TokenStream {
+    let model = args::parse(kind, args).and_then(|args| model::Model::new(kind, args, &declared.0));
+    match model.and_then(model::Model::declared) {
+        Ok(model) => expand::function(&model),
+        // Without the function: it has no body to show.
+        Err(error) => error.to_compile_error(),
     }
 }

@@ -34,6 +34,13 @@ pub fn call<D: Definition>(args: D::Args) -> Call<D> {
     Call::new(args, Location::caller())
 }
 
+/// A workflow whose body is in another program: no worker of this one has it.
+#[must_use]
+pub const fn declared(named: Named) -> WorkflowDefinition {
+    let begin: WorkflowBegin = |_, _| Err("it is only declared here".to_owned());
+    WorkflowDefinition { named, begin, on_mismatch: MismatchPolicy::Block }
+}
+
 /// A body that may change threads: the one place that asks for `Send`.
 pub fn step_body<F: Future + Send + 'static>(body: F) -> StepBody<F::Output> {
     Box::pin(body)

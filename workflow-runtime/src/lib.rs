@@ -201,6 +201,33 @@ pub use workflow_macros::step;
 /// | `allow(WF008, reason = "..")` | what the [checks](docs::checks) let pass in it |
 /// | `crate = path` | where this crate is, if it was renamed |
 ///
+/// # A contract
+///
+/// Without a body it declares what another program implements: the same calls,
+/// handles, signals and children, and nothing to link but the types. Both share a
+/// crate with the declaration, or only its name and its arguments, by position.
+///
+/// ```
+/// use workflow_runtime::{Client, Result, workflow};
+///
+/// #[workflow]
+/// async fn ship(order: u32) -> Result<String>;
+///
+/// #[workflow]
+/// async fn fulfil(order: u32) -> Result<String> {
+///     // A child that another service runs.
+///     ship(order).await
+/// }
+///
+/// # async fn example(client: Client) -> Result<()> {
+/// println!("{}", client.run(ship(7).id("order-7")).await?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A run of it waits in the database until a worker that has the body takes it. On
+/// one SQLite file there is one worker: there a declaration serves clients.
+///
 /// # Guarantees
 ///
 /// The code may run many times and sees the same results in the same order each

@@ -80,12 +80,14 @@ impl WorkflowThread {
         let seed = i64::from_ne_bytes(self.chance.next_u64().to_ne_bytes());
         let identity = self.shared_identity(workflow);
         let info = self.info(run, (&identity.workflow, id), seed, meta);
-        let has_slot = self.shared.run_slots.take(1) == 1;
+        // What another program runs waits for it.
+        let definition = self.shared.parts.registry.find(workflow);
+        let has_slot = definition.is_some() && self.shared.run_slots.take(1) == 1;
         self.lane().state().asked.insert(run, accepted);
         let actor = if has_slot {
             self.lane().add_slots(1);
             self.lane().begin_turn(run);
-            let begun = self.begin(self.shared.parts.registry.find(workflow), &args);
+            let begun = self.begin(definition, &args);
             let actor = Actor::start(info, identity, args, begun, self.now);
             if !self.end_turn() {
                 return;

@@ -214,7 +214,7 @@ pub use workflow_macros::step;
 /// async fn ship(order: u32) -> Result<String>;
 ///
 /// #[workflow]
-/// async fn fulfil(order: u32) -> Result<String> {
+/// async fn fulfil_order(order: u32) -> Result<String> {
 ///     // A child that another service runs.
 ///     ship(order).await
 /// }

@@ -95,7 +95,7 @@ async fn kitchen(ovens: u32) -> Result<u32> {
 /// A guest at a table: orders, and reads until the pizza is ready.
 #[workflow]
 async fn table(oven: String, pizza: String) -> Result<String> {
-    workflow::send(oven, Order { pizza, table: workflow::id().to_string() }).await?;
+    workflow::send(oven, Order { pizza, table: workflow::id() }).await?;
     let Ready { pizza } = workflow::receive().await;
     Ok(pizza)
 }
@@ -134,15 +134,10 @@ fn choice(n: u32) -> (String, String) {
     (format!("oven-{}", n % OVENS), MENU[n as usize % MENU.len()].to_owned())
 }
 
-#[expect(clippy::disallowed_methods, reason = "guests wait in real time")]
-fn now() -> Instant {
-    Instant::now()
-}
-
 async fn at_the_counter(runtime: &Runtime, guests: u32) -> Result<Waits> {
-    let began = now();
+    let began = Instant::now();
     let asks = (0..guests).map(|n| async move {
-        let ((oven, pizza), began) = (choice(n), now());
+        let ((oven, pizza), began) = (choice(n), Instant::now());
         let answer = runtime.client().ask(oven, Bake { pizza }).within(PATIENCE).await;
         match answer {
             Ok(_) => Ok(Some(began.elapsed())),
@@ -157,9 +152,9 @@ async fn at_the_counter(runtime: &Runtime, guests: u32) -> Result<Waits> {
 }
 
 async fn at_tables(runtime: &Runtime, guests: u32) -> Result<Waits> {
-    let began = now();
+    let began = Instant::now();
     let starts = (0..guests).map(|n| async move {
-        let ((oven, pizza), began) = (choice(n), now());
+        let ((oven, pizza), began) = (choice(n), Instant::now());
         let run: Handle<String> = runtime.start(table(oven, pizza)).await?;
         run.result().await?;
         Ok::<_, Failure>(began.elapsed())

@@ -186,6 +186,7 @@ impl<T, E> Handle<T, E> {
     }
 
     /// What the run shows, now and each time it says so: see [`Watch::next`].
+    #[must_use]
     pub fn watch<S: serde::de::DeserializeOwned>(&self) -> Watch<S> {
         Watch::new(&self.client, &self.id)
     }

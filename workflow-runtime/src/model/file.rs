@@ -7,8 +7,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 #[cfg(feature = "testing")]
-use super::{CallId, End, EventKind, RunId, RunRecord, WriterId};
-use super::{Ended, Event, StoredRun};
+use super::{CallId, End, Ended, EventKind, RunId, RunRecord, WriterId};
+use super::{Event, StoredRun};
 use crate::clock::Timestamp;
 
 /// The version of the format.

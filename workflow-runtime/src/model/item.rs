@@ -90,6 +90,7 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    #[cfg(any(feature = "postgres", feature = "sqlite", feature = "testing"))]
     pub(crate) const ALL: [Self; 5] =
         [Self::Completed, Self::Failed, Self::Cancelled, Self::Dead, Self::Continued];
 

@@ -19,6 +19,7 @@ pub(crate) enum MailKind {
 }
 
 impl MailKind {
+    #[cfg(any(feature = "postgres", feature = "sqlite"))]
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Signal => "signal",

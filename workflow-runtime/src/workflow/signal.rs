@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::{DurableFuture, DurableStream};
+use super::DurableFuture;
 use crate::codec::{self, fingerprint};
 use crate::error::{Failure, FailureKind};
 use crate::model::MailKind;
@@ -177,7 +177,7 @@ impl<S: Signal> futures_util::Stream for Signals<S> {
 }
 
 #[cfg(feature = "futures")]
-impl<S: Signal> DurableStream for Signals<S> {}
+impl<S: Signal> crate::durable::DurableStream for Signals<S> {}
 
 /// Sends a signal to a run, by its workflow id.
 ///

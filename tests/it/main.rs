@@ -13,6 +13,7 @@ mod cancel;
 mod client;
 mod crash;
 mod deploy;
+mod deploy_mail;
 mod disaster;
 mod disk;
 mod examples;

@@ -43,8 +43,8 @@ pub use timeout::{TimedOut, Timeout, timeout};
 pub use timer::{Sleep, sleep, sleep_until};
 
 pub use crate::call::{Child, start};
-pub use crate::durable::assume_durable;
 pub(crate) use crate::durable::DurableFuture;
+pub use crate::durable::assume_durable;
 pub use crate::turn::OnParentEnd;
 
 /// Answers for what a replay cannot repeat, with the reason: the checks leave the

@@ -47,8 +47,13 @@
 //!    order each time.
 //! 6. Duplicate execution of a step body is possible only when a process died
 //!    before its checkpoint.
+//! 7. A cancellation that was accepted is delivered once, and the run does not
+//!    complete without it.
+//! 8. A signal, request or reply that was accepted is taken once, or is there
+//!    for people; a child is started once, and its end reaches its parent once.
 //!
-//! [`docs::durability`] and [`docs::determinism`] say what that means for code.
+//! [`docs::durability`] and [`docs::determinism`] say what that means for code,
+//! [`docs::communication`] how workflows talk.
 //!
 //! # Features
 //!
@@ -56,7 +61,7 @@
 //! |---|---|
 //! | `sqlite` (default) | the embedded store, `Runtime::builder("sqlite://file.db")` |
 //! | `futures` (default) | workflows await the combinators of `futures`; `workflow::map` |
-//! | `postgres` | reserved: no store yet, and no dependency |
+//! | `postgres` | many workers on one database, `Runtime::builder("postgres://..")` |
 //! | `testing` | [`testing`]: the test kit |
 //! | `sanitize` | tests see what the functions that a workflow calls read |
 //! | `proptest` | plans of tests as a `proptest` strategy |

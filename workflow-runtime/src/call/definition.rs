@@ -54,7 +54,7 @@ pub enum DefinitionKind {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a step",
     label = "this works on calls of `#[step]` functions only",
-    note = "a workflow is started with `runtime.start(call)`; this version awaits none in another"
+    note = "a workflow is started with `runtime.start(call)`; one that is awaited in a workflow is its child"
 )]
 pub trait Step: Definition {
     #[doc(hidden)]

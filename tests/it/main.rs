@@ -12,6 +12,7 @@ mod awaits;
 mod cancel;
 mod client;
 mod crash;
+mod damage;
 mod deploy;
 mod deploy_mail;
 mod disaster;

@@ -14,9 +14,9 @@ use crate::steps::{World, provided};
 
 /// A database of either kind.
 pub(crate) struct Base {
-    place: Place,
-    world: Arc<World>,
-    schema: Option<Schema>,
+    pub(crate) place: Place,
+    pub(crate) world: Arc<World>,
+    pub(crate) schema: Option<Schema>,
 }
 
 impl Base {

@@ -209,6 +209,12 @@ impl Item {
         self.events.last().map(|event| event.at).or(start).unwrap_or_default()
     }
 
+    /// The row whose turn ended the run, if it is one of an item that ends it.
+    pub(crate) fn delivered_end(&self) -> Option<u32> {
+        let last = self.events.last().filter(|last| last.decided.is_some());
+        self.end.as_ref().and(last).map(|last| last.seq)
+    }
+
     /// Bytes of text it carries.
     pub(crate) fn weight(&self) -> usize {
         self.texts().map(|text| text.len()).sum()
@@ -253,8 +259,9 @@ pub(crate) enum Answer {
     /// The row before its first is not there: the store forgot something that
     /// it had acknowledged.
     MissingPredecessor,
-    /// Its events are durable, and the run goes on: somebody asked for its
-    /// cancellation before it ended. The last event is not delivered.
+    /// Its events are durable, and it did not end the run: somebody asked for
+    /// its cancellation before. The last event is not delivered. Since then the
+    /// run may have ended otherwise.
     NotEnded,
     /// It can never be stored; the reason.
     Refused(String),

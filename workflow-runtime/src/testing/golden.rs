@@ -14,9 +14,9 @@ use crate::registry::Registry;
 /// A recorded history, ready to be replayed as often as one likes.
 #[derive(Debug)]
 pub struct Recorded {
-    record: RunRecord,
-    history: Vec<Event>,
-    registry: Registry,
+    pub(super) record: RunRecord,
+    pub(super) history: Vec<Event>,
+    pub(super) registry: Registry,
 }
 
 impl Recorded {

@@ -112,7 +112,8 @@ impl Tables {
                 if !is_same(present, first) {
                     return Some(Answer::Conflict);
                 }
-                let prevented = item.end.is_some() && run.end.is_none();
+                let goes_on = item.end.is_some() && run.end.is_none();
+                let prevented = goes_on || self.is_undelivered(item);
                 return Some(if prevented { Answer::NotEnded } else { Answer::Committed });
             }
             if run.end.is_some() {
@@ -128,6 +129,13 @@ impl Tables {
             Some(Some(owner)) if owner == item.writer => None,
             Some(Some(_)) | None => Some(Answer::Conflict),
         }
+    }
+
+    /// Whether what would have ended the run is there without its turn: the end
+    /// that it may have by now is another one.
+    fn is_undelivered(&self, item: &Item) -> bool {
+        let last = item.delivered_end().and_then(|seq| self.history.get(&(item.run, seq)));
+        last.is_some_and(|row| row.decided.is_none())
     }
 
     fn write(&mut self, item: &Item) -> Answer {

@@ -328,6 +328,7 @@ async fn in_its_place(
         // Sent again: all of it is in; it ended its run, unless that was
         // prevented.
         Some(true) if item.end.is_some() && open == Some(true) => Ok(Some(Answer::NotEnded)),
+        Some(true) if is_undelivered(connection, item).await? => Ok(Some(Answer::NotEnded)),
         Some(true) => Ok(Some(Answer::Committed)),
         Some(false) => Ok(Some(Answer::Conflict)),
         None if open == Some(false) => Ok(Some(Answer::Conflict)),
@@ -342,6 +343,16 @@ async fn in_its_place(
             Ok(foreign.then_some(Answer::Conflict))
         }
     }
+}
+
+/// Whether what would have ended the run is there without its turn: the end that
+/// it may have by now is another one.
+async fn is_undelivered(connection: &mut Connection, item: &Item) -> Result<bool, sqlx::Error> {
+    let Some(seq) = item.delivered_end() else { return Ok(false) };
+    let text = super::shared(include_str!("../../../sql/query/is_delivered.sql"));
+    let seq = i32::try_from(seq).unwrap_or(i32::MAX);
+    let delivered = connection.query_scalar(text).bind(item.run.0).bind(seq);
+    Ok(delivered.fetch_optional(&mut **connection).await? == Some(false))
 }
 
 /// An item without rows.

@@ -52,6 +52,7 @@ statements! {
     who_owns "query/who_owns"
     is_open "query/is_open"
     mail_count "mail/mail"
+    is_delivered "query/is_delivered"
 }
 
 /// A batch on its way into the database.
@@ -410,8 +411,18 @@ fn refuse(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::Result
 
 /// An item that is in already ended its run, unless that was prevented.
 fn sent_again(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
-    let prevented = item.end.is_some() && run_is_open(batch, item.run)? == Some(true);
+    let goes_on = item.end.is_some() && run_is_open(batch, item.run)? == Some(true);
+    let prevented = goes_on || is_undelivered(batch, item)?;
     Ok(if prevented { Answer::NotEnded } else { Answer::Committed })
+}
+
+/// Whether what would have ended the run is there without its turn: the end that
+/// it may have by now is another one.
+fn is_undelivered(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<bool> {
+    let Some(seq) = item.delivered_end() else { return Ok(false) };
+    let delivered: Option<bool> =
+        is_delivered(batch)?.query_row([item.run.0, seq.into()], |row| row.get(0)).optional()?;
+    Ok(delivered == Some(false))
 }
 
 /// None: there is no such run.

@@ -352,13 +352,16 @@ impl Actor {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl Actor {
     /// Why it is blocked, if that is not written yet.
     pub(crate) fn report(&self) -> Option<&str> {
         self.next.block.as_ref().map(|block| &*block.report)
     }
+}
 
+#[cfg(test)]
+impl Actor {
     /// Its start is not on its way yet.
     pub(crate) fn is_new(&self) -> bool {
         self.next.start.is_some()

@@ -9,7 +9,7 @@ const LAYERS: &[&[&str]] = &[
     &["text", "lints"],
     &["chance", "clock", "error", "inbox", "panics"],
     &["codec", "model", "state"],
-    &["turn", "store"],
+    &["message", "turn", "store"],
     &["durable", "step"],
     &["call"],
     &["registry", "workflow"],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use workflow_runtime::testing::Sim;
-use workflow_runtime::{ErrorKind, FailureKind, Result, Status, signal, step, workflow};
+use workflow_runtime::{ErrorKind, Failure, FailureKind, Result, Status, signal, step, workflow};
 
 #[signal]
 #[derive(Debug, PartialEq)]
@@ -156,6 +156,65 @@ async fn a_workflow_sends_each_signal_once(sim: Sim) {
     let sender = sim.start(signal_relay("receiver".into(), vec![4, 5, 6])).await;
     assert_eq!(sender.result().await.unwrap(), 3);
     assert_eq!(receiver.result().await.unwrap(), [4, 5, 6]);
+}
+
+/// Its first attempt fails in the middle.
+#[step(retry(attempts = 3))]
+async fn signal_scan(to: String, numbers: Vec<u32>) -> Result<()> {
+    for n in numbers {
+        step::send(to.clone(), Number(n)).await?;
+        if n == 1 && step::attempt() == 1 {
+            return Err(Failure::new("the scanner hangs"));
+        }
+    }
+    Ok(())
+}
+
+#[workflow]
+async fn signal_scans(to: String) -> Result<()> {
+    signal_scan(to, vec![0, 1, 2]).await
+}
+
+#[workflow_runtime::test(
+    crash = everywhere,
+    schedules = 100,
+    faults = [commit_error, reply_lost, slow_commit, zombie],
+)]
+async fn a_step_sends_each_signal_once_however_often_it_is_tried(sim: Sim) {
+    let sum = sim.start(signal_sum(3).id("sum")).await;
+    let scans = sim.start(signal_scans("sum".to_owned())).await;
+    assert_eq!(sum.result().await.unwrap(), [0, 1, 2]);
+    scans.result().await.unwrap();
+    assert_eq!(sim.client().dead_letters().await.unwrap().len(), 0);
+    // It has ended: the step is told.
+    let late = sim.start(signal_scans("sum".to_owned())).await;
+    assert_eq!(late.result().await.unwrap_err().kind(), FailureKind::Undelivered);
+    signal_scan("nobody".to_owned(), vec![0]).direct().await.unwrap();
+}
+
+#[workflow]
+async fn signal_to_bad_ids() -> Result<Vec<String>> {
+    let long = "x".repeat(513);
+    let mut reasons = Vec::new();
+    for id in ["", "a\0b", &long] {
+        let sent = workflow::send(id, Number(1)).await.unwrap_err();
+        let child = signal_approved().id(id).await.unwrap_err();
+        let started = workflow::start(signal_approved().id(id)).await.unwrap_err();
+        for failure in [sent, child, started] {
+            assert_eq!(failure.kind(), FailureKind::Unstorable);
+            reasons.push(failure.to_string());
+        }
+    }
+    Ok(reasons)
+}
+
+#[workflow_runtime::test]
+async fn an_id_that_cannot_be_stored_is_refused_where_it_is_given(sim: Sim) {
+    let reasons = sim.start(signal_to_bad_ids()).await.result().await.unwrap();
+    let words = ["this one has 0", "no NUL character", "this one has 513"];
+    for (reasons, word) in reasons.chunks(3).zip(words) {
+        assert!(reasons.iter().all(|reason| reason.contains(word)), "{reasons:?}");
+    }
 }
 
 #[workflow_runtime::test(crash = everywhere)]

@@ -82,6 +82,7 @@ mod durable;
 mod error;
 mod inbox;
 pub mod lints;
+mod message;
 mod model;
 mod panics;
 mod registry;
@@ -112,13 +113,14 @@ pub use clock::Timestamp;
 pub use codec::Codec;
 pub use durable::{DurableFuture, DurableStream};
 pub use error::{BoxError, Cancelled, Error, ErrorKind, Failure, FailureKind, Result};
+pub use message::{Request, Signal};
 pub use model::{
     Blocked, BlockedKind, CallText, ComparedCall, DeadLetter, History, HistoryEvent, Mismatch,
     MismatchCause, RetryPolicy, RunSummary, Status,
 };
 pub use runtime::{Builder, Durability, Runtime, check_command};
 pub use uuid::Uuid;
-pub use workflow::{Asked, Child, OnParentEnd, Request, Signal};
+pub use workflow::{Asked, Child, OnParentEnd};
 
 /// Makes an `async fn` a step: it runs once, and its result is recorded.
 ///

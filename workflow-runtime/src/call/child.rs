@@ -10,8 +10,7 @@ use super::{Call, Options, Workflow, spec};
 use crate::codec::fingerprint;
 use crate::durable::DurableFuture;
 use crate::error::Failure;
-use crate::model::{read_meta, write_meta};
-use crate::store::MAX_ID;
+use crate::model::{MAX_ID, read_meta, write_meta};
 use crate::turn::{
     ChildSpec, Place, Polled, Table, Target, detach_call, make_call, poll_call, seed_of_child,
     with_table,

@@ -31,7 +31,7 @@ pub use returns::{Returns, returns};
 use crate::codec::{Unstorable, fingerprint, within};
 use crate::durable::DurableFuture;
 use crate::error::{Failure, FailureKind};
-use crate::model::{RetryPolicy, StepOutcome};
+use crate::model::{RetryPolicy, StepOutcome, check_id};
 use crate::turn::{
     CallSpec, Fault, OnParentEnd, Overrides, Place, Polled, Table, Target, drop_call, poll_call,
     set_fault, with_table,
@@ -221,6 +221,7 @@ impl<D: Definition> Call<D> {
         };
         let encoded = D::args().encode(&args).and_then(|text| {
             within(text.len(), limit).map_err(|error| format!("the arguments: {error}"))?;
+            self.options.id.as_deref().map_or(Ok(()), check_id)?;
             Ok(text)
         });
         match encoded {

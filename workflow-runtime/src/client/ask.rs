@@ -11,8 +11,8 @@ use super::Inner;
 use super::send::refused;
 use crate::clock::{pause, within};
 use crate::error::{Error, ErrorKind, Failure, FailureKind};
+use crate::message::{Request, decode_reply, encode_request};
 use crate::model::{Asker, Post, request_body};
-use crate::workflow::{Request, decode_reply, encode_request};
 
 /// How soon a reply is looked for, and how long a wait between two looks becomes.
 const FIRST_LOOK: Duration = Duration::from_millis(2);

@@ -8,12 +8,12 @@ use super::outcome::RunResult;
 use super::{Asking, Commanding, ErrOf, Export, Inner, OkOf, Sending, Watch};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
+use crate::message::{Request, Signal};
 use crate::model::{
     Blocked, CommandKind, End, Ended, Event, History, HistoryEvent, Named, RunId, RunRecord,
     Status, read_meta,
 };
 use crate::store::Ending;
-use crate::workflow::{Request, Signal};
 
 /// A run, by its id. Typed by what it returns, as `Result` is:
 /// `Handle<Receipt>`, `Handle<Receipt, ShopError>`.

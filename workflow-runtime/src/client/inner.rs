@@ -13,8 +13,8 @@ use crate::call::{Call, Outcome, Workflow, encode_start};
 use crate::clock::{Clock, pause};
 use crate::codec::canonical;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Limits, RunId, RunRecord, write_meta};
-use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Pulse, Starts, Store};
+use crate::model::{Limits, RunId, RunRecord, check_id, write_meta};
+use crate::store::{Accepted, Endings, NewRun, Numbers, Pulse, Starts, Store};
 use crate::text::cut;
 
 /// What every handle shares.
@@ -104,7 +104,7 @@ impl Inner {
         W::Return: Outcome,
     {
         if let Some(id) = &id {
-            check_id(id)?;
+            check_id(id).map_err(unstorable)?;
         }
         // An id of the engine's is ordered: a random one costs the index dear.
         let id = id.unwrap_or_else(|| self.new_id());
@@ -152,8 +152,7 @@ impl Inner {
 
     /// Whether a signal can be stored under these names.
     pub(super) fn check_message(&self, to: &str, message: Option<&str>) -> Result<(), Error> {
-        check_id(to)?;
-        message.map_or(Ok(()), check_id)
+        check_id(to).and_then(|()| message.map_or(Ok(()), check_id)).map_err(unstorable)
     }
 
     /// A `UUIDv7`.
@@ -206,14 +205,6 @@ const RETRY: Duration = Duration::from_millis(20);
 /// Longest shown arguments, in bytes.
 const SHOWN: usize = 200;
 
-fn check_id(id: &str) -> Result<(), Error> {
-    let found = id.len();
-    let fault = if found == 0 || found > MAX_ID {
-        format!("a workflow id has 1 to {MAX_ID} bytes, and this one has {found}")
-    } else if id.contains('\0') {
-        "a workflow id has no NUL character".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::Unstorable, fault))
+fn unstorable(fault: String) -> Error {
+    Error::new(ErrorKind::Unstorable, fault)
 }

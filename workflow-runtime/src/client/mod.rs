@@ -34,8 +34,8 @@ pub(crate) use submit::Submitter;
 
 use crate::call::{Call, Definer, Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure, FailureKind};
+use crate::message::{Request, Signal};
 use crate::model::{CommandKind, DeadLetter};
-use crate::workflow::{Request, Signal};
 
 /// The value and the error of a workflow's result.
 pub(crate) type OkOf<W> = <<W as crate::call::Definition>::Return as Outcome>::Ok;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::Inner;
 use crate::error::{Error, ErrorKind};
+use crate::message::{Signal, encode_signal};
 use crate::model::{Post, Undelivered};
-use crate::workflow::{Signal, encode_signal};
 
 /// A signal on its way; sent when it is awaited. See [`Handle::send`](crate::Handle::send).
 #[must_use = "nothing is sent until this is awaited"]

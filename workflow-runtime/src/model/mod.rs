@@ -30,7 +30,7 @@ pub(crate) use file::HistoryFile;
 pub(crate) use filter::RunQuery;
 pub use filter::{DeadLetter, RunSummary};
 pub use history::{History, HistoryEvent};
-pub(crate) use id::{CallId, RunId, WriterId};
+pub(crate) use id::{CallId, MAX_ID, RunId, WriterId, check_id};
 pub(crate) use item::{
     Answer, AttemptRecord, Block, End, Ended, Item, OpenRun, RunRecord, Start, StoredRun,
 };

@@ -57,11 +57,8 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Failure, FailureKind};
 use crate::model::{
     AllNews, Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, Post, RunId,
-    RunQuery, RunRecord, RunSummary, Shown, StoredRun, Undelivered, WriterId,
+    RunQuery, RunRecord, RunSummary, Shown, StoredRun, Undelivered, WriterId, check_id,
 };
-
-/// Longest workflow id, in bytes.
-pub(crate) const MAX_ID: usize = 512;
 
 /// Largest single value of an item, in bytes: mostly what one turn decided. An
 /// item of many events may be larger.
@@ -69,13 +66,8 @@ pub(crate) const MAX_VALUE: usize = 64 << 20;
 
 /// Why no store takes the item, if none does.
 pub(crate) fn refusal(item: &Item) -> Option<Answer> {
-    if let Some(start) = &item.start
-        && (start.id.is_empty() || start.id.len() > MAX_ID)
-    {
-        let found = start.id.len();
-        return Some(Answer::Refused(format!(
-            "a workflow id has 1 to {MAX_ID} bytes, and this one {found}"
-        )));
+    if let Some(Err(fault)) = item.start.as_ref().map(|start| check_id(&start.id)) {
+        return Some(Answer::Refused(fault));
     }
     let largest = item.largest();
     (largest > MAX_VALUE).then(|| {

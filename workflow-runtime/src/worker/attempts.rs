@@ -1,5 +1,6 @@
 //! Steps of runs: their attempts, what is recorded of them, their outcomes.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::launch::{Launch, failed};
@@ -125,6 +126,8 @@ impl WorkflowThread {
             detail: run.records.get(&call).and_then(|record| record.detail.clone()),
             cancel: Arc::default(),
             heart: Some((self.heart(), ticket.slot)),
+            mailer: Some(self.mailer()),
+            sent: Cell::new(0),
             payload_limit: self.shared.parts.settings.limits.payload,
         };
         step.state = StepState::Running;

@@ -2,10 +2,19 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
+use super::Shared;
 use super::run::Run;
 use super::thread::WorkflowThread;
+use crate::clock::pause;
 use crate::error::{Failure, FailureKind};
-use crate::model::{CallId, News, Undelivered};
+use crate::model::{CallId, News, Post, Undelivered};
+use crate::step::{Letter, Mailer, Posted};
+use crate::store::Starts as _;
+
+/// How soon a letter of a step is tried again.
+const RETRY: Duration = Duration::from_millis(100);
 
 impl WorkflowThread {
     /// Messages have come for a run. One that has left memory finds them when it
@@ -47,5 +56,26 @@ impl WorkflowThread {
     pub(super) fn deliver_text(&self, run: &mut Run, call: CallId, text: &str) {
         run.actor.deliver(call, Arc::<str>::from(text).into(), self.now);
         self.settle_dropped(run);
+    }
+}
+
+impl Mailer for Shared {
+    fn post(self: Arc<Self>, letter: Letter) -> Posted {
+        let Letter { message, to, name, body } = letter;
+        let (at, limit) = (self.parts.clock.now(), self.parts.settings.max_mailbox);
+        let post = Post { message, to, asker: None, name: name.into(), body, at, limit };
+        Box::pin(async move {
+            loop {
+                match self.parts.store.post(vec![post.clone()]).await {
+                    Ok(delivered) => {
+                        self.nudge();
+                        return delivered.into_iter().next().unwrap_or(Ok(()));
+                    }
+                    // Sent again it is the same message.
+                    Err(error) => tracing::warn!("a signal of a step waits: {error}"),
+                }
+                pause(RETRY).await;
+            }
+        })
     }
 }

@@ -19,7 +19,7 @@ use super::run::Run;
 use crate::clock::Timestamp;
 use crate::inbox::Inbox;
 use crate::model::{CallId, RunId};
-use crate::step::Heart;
+use crate::step::{Heart, Mailer};
 use crate::store::{Envelope, Reply};
 use crate::turn::Identity;
 
@@ -312,6 +312,10 @@ impl WorkflowThread {
     pub(super) fn held(&mut self, run: RunId) -> Option<&mut Run> {
         let slot = *self.held.get(&run)?;
         self.runs.get_mut(slot)?.as_deref_mut()
+    }
+
+    pub(super) fn mailer(&self) -> Arc<dyn Mailer> {
+        Arc::clone(&self.shared) as Arc<dyn Mailer>
     }
 
     pub(super) fn heart(&self) -> Arc<dyn Heart> {

@@ -28,14 +28,12 @@ pub use cancel::{Cancellable, Shielded, cancellable, shielded};
 pub use chance::{Random, random, uuid};
 #[cfg(feature = "futures")]
 pub use map::{Map, map};
-pub use request::{Ask, Asked, Request, Requested, ask, requested};
-pub(crate) use request::{decode_reply, encode_request};
+pub use request::{Ask, Asked, Requested, ask, requested};
 pub use restart::{Never, Restart, restart_with};
 pub use select::select;
 #[doc(hidden)]
 pub use select::tokio_select;
-pub(crate) use signal::encode_signal;
-pub use signal::{Receive, SendSignal, Signal, receive, send};
+pub use signal::{Receive, SendSignal, receive, send};
 #[cfg(feature = "futures")]
 pub use signal::{Signals, signals};
 pub use state::set_state;

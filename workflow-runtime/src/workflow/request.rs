@@ -15,36 +15,12 @@ use super::DurableFuture;
 use super::signal::outside;
 use crate::codec::{self, fingerprint};
 use crate::error::{Failure, FailureKind};
-use crate::model::MailKind;
+use crate::message::{Request, decode_reply, encode_request};
+use crate::model::{MailKind, check_id};
 use crate::turn::{
     CallSpec, Fault, Place, Polled, SendSpec, Target, drop_call, make_call, poll_call, set_fault,
     with_table,
 };
-
-/// A message to a run whose sender waits for a reply: what
-/// [`#[request]`](macro@crate::request) makes of a type.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no request",
-    label = "what is asked of a run is of a type that is marked `#[request(reply = ..)]`",
-    note = "write `#[request(reply = Answer)]` above the struct or enum"
-)]
-pub trait Request: serde::Serialize + serde::de::DeserializeOwned + Send + 'static {
-    /// What its sender gets.
-    type Reply: serde::Serialize + serde::de::DeserializeOwned + Send + 'static;
-
-    /// The name under which it is stored.
-    const NAME: &'static str;
-
-    /// Whether it may be sent at all; the reason why not. Asked before it is sent,
-    /// and again before a workflow gets it.
-    ///
-    /// # Errors
-    ///
-    /// The reason, for whoever asks.
-    fn validate(&self) -> Result<(), String> {
-        Ok(())
-    }
-}
 
 /// Waits for a request of that type, and takes it.
 ///
@@ -279,39 +255,13 @@ impl<R: Request> fmt::Debug for Ask<R> {
 
 impl<R> Unpin for Ask<R> {}
 
-/// A request as it is sent.
-///
-/// # Errors
-///
-/// It is not valid, too large, or JSON cannot carry it.
-pub(crate) fn encode_request<R: Request>(request: &R, limit: usize) -> Result<Arc<str>, Failure> {
-    let refused = |kind, reason: String| {
-        Failure::of_kind(kind, format!("request `{}` cannot be sent: {reason}", R::NAME))
-    };
-    request.validate().map_err(|reason| refused(FailureKind::Rejected, reason))?;
-    let text = codec::encode(request, limit).map_err(|error| error.to_string());
-    let text = text.and_then(|text| codec::decode::<R>(&text).map(|_| text));
-    text.map(Into::into).map_err(|error| refused(FailureKind::Unstorable, error))
-}
-
-/// A reply as it came.
-///
-/// # Errors
-///
-/// The outer: it is of another type. The inner: there is none, and why.
-pub(crate) fn decode_reply<R: Request>(text: &str) -> Result<Result<R::Reply, Failure>, String> {
-    if let Some(value) = codec::untagged("ok", text) {
-        return codec::decode(value).map(Ok);
-    }
-    let failure = codec::untagged("failure", text).ok_or("it is no stored reply")?;
-    codec::decode(failure).map(Err)
-}
-
 impl<R: Request> Ask<R> {
     fn spec(&mut self, limit: usize) -> Result<CallSpec, Failure> {
         let request = self.request.take().ok_or_else(|| {
             Failure::of_kind(FailureKind::Unstorable, "it was asked before".to_owned())
         })?;
+        let unstorable = |fault| Failure::of_kind(FailureKind::Unstorable, fault);
+        check_id(&self.of).map_err(unstorable)?;
         let body = encode_request(&request, limit)?;
         let (to, at) = (Arc::clone(&self.of), self.at);
         let args: Arc<str> = format!("[{},{body}]", serde_json::Value::from(&*to)).into();

@@ -11,24 +11,11 @@ use std::task::{Context, Poll};
 use super::DurableFuture;
 use crate::codec::{self, fingerprint};
 use crate::error::{Failure, FailureKind};
-use crate::model::MailKind;
+use crate::message::{Signal, encode_signal};
+use crate::model::{MailKind, check_id};
 use crate::turn::{
     CallSpec, Fault, Place, Polled, SendSpec, Target, drop_call, poll_call, set_fault, with_table,
 };
-
-/// A message to a run: what [`#[signal]`](macro@crate::signal) makes of a type.
-///
-/// A run takes signals of a type when it asks for them, in the order in which they
-/// came. What comes before is kept.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no signal",
-    label = "what is sent to a run is of a type that is marked `#[signal]`",
-    note = "write `#[signal]` above the struct or enum"
-)]
-pub trait Signal: serde::Serialize + serde::de::DeserializeOwned + Send + 'static {
-    /// The name under which it is stored.
-    const NAME: &'static str;
-}
 
 /// Waits for a signal of that type, and takes it.
 ///
@@ -231,22 +218,12 @@ impl<S: Signal> fmt::Debug for SendSignal<S> {
 
 impl<S> Unpin for SendSignal<S> {}
 
-/// A signal as it is stored.
-///
-/// # Errors
-///
-/// It is too large, or JSON cannot carry it.
-pub(crate) fn encode_signal<S: Signal>(signal: &S, limit: usize) -> Result<Arc<str>, String> {
-    let text = codec::encode(signal, limit).map_err(|error| error.to_string());
-    let text = text.and_then(|text| codec::decode::<S>(&text).map(|_| text));
-    text.map(Into::into).map_err(|error| format!("signal `{}` cannot be sent: {error}", S::NAME))
-}
-
 impl<S: Signal> SendSignal<S> {
     fn spec(&mut self, limit: usize) -> Result<CallSpec, Failure> {
         let unstorable = |message| Failure::of_kind(FailureKind::Unstorable, message);
         let signal = self.signal.take();
         let signal = signal.ok_or_else(|| unstorable("it was sent before".to_owned()))?;
+        check_id(&self.to).map_err(unstorable)?;
         let body = encode_signal(&signal, limit).map_err(unstorable)?;
         let (to, at) = (Arc::clone(&self.to), self.at);
         let args: Arc<str> = format!("[{},{body}]", serde_json::Value::from(&*to)).into();

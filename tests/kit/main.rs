@@ -5,6 +5,7 @@
 mod children;
 mod crash;
 mod golden;
+mod mailbox;
 mod mocks;
 mod orders;
 mod repeat;

@@ -290,6 +290,12 @@ pub(crate) fn not_taken_id(run: RunId, n: usize) -> String {
     format!("not-taken-{run}-{n}")
 }
 
+/// The number that it has in the mailbox of the next generation: before all that
+/// came later.
+pub(crate) fn not_taken_number(next: RunId, n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX).saturating_sub(next.0 << 24)
+}
+
 /// What an end by the runtime says.
 pub(crate) fn reason_of(end: &End) -> String {
     let failure = serde_json::from_str::<serde_json::Value>(&end.output).ok();

@@ -14,7 +14,7 @@ use super::waker::Root;
 use super::{Fault, current};
 use crate::clock::Timestamp;
 use crate::error::{Failure, FailureKind};
-use crate::model::{CallId, Encoded, Ended, StepOutcome, WorkflowFuture};
+use crate::model::{CallId, Encoded, Ended, Event, MailKind, StepOutcome, WorkflowFuture};
 use crate::panics;
 
 /// A workflow that wakes itself this often without an event never rests.
@@ -299,6 +299,13 @@ impl Instance {
     pub(super) fn not_taken(&self) -> Vec<(&'static str, Arc<str>)> {
         let signals = self.table.iter().flat_map(|table| table.not_taken());
         signals.map(|(name, body)| (name, Arc::clone(body))).collect()
+    }
+
+    /// The signal that an event brings, by its name.
+    pub(super) fn signal_of(&self, event: &Event) -> Option<(&'static str, Arc<str>)> {
+        let spec = self.call(event.call?)?;
+        let Target::Receive(MailKind::Signal) = spec.target else { return None };
+        Some((spec.name, Arc::clone(event.payload.as_ref()?)))
     }
 
     pub(super) fn is_dropped(&self, call: CallId) -> bool {

@@ -42,6 +42,14 @@ impl Undelivered {
         }
     }
 
+    /// The signal that it brings, by its name.
+    pub(super) fn signal(&self, to: &Instance) -> Option<(&'static str, Arc<str>)> {
+        match self {
+            Self::Start => None,
+            Self::Event(event) => to.signal_of(event),
+        }
+    }
+
     pub(super) fn deliver(&self, to: &mut Instance, now: Timestamp) -> Result<Turn, Fault> {
         match self {
             Self::Start => to.turn(now),

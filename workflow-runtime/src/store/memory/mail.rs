@@ -9,7 +9,7 @@ use crate::model::{
     AllNews, Answer, Asker, CallId, Command, CommandKind, DeadLetter, End, Ended, Item, Mail,
     MailKind, News, Post, RunId, Shown, Start, Traffic, Undelivered, WriterId,
 };
-use crate::store::{Counter, not_taken_id, unanswered, unread_reason};
+use crate::store::{Counter, not_taken_id, not_taken_number, unanswered, unread_reason};
 
 impl Tables {
     /// What an item that was answered so asks of others.
@@ -46,16 +46,25 @@ impl Tables {
         for (call, id, by) in &traffic.cancels {
             self.cancel_child(*call, id, by, item);
         }
-        for (n, (name, body)) in traffic.not_taken.iter().enumerate() {
+    }
+
+    /// What a run had and did not take is its next generation's, or waits for
+    /// people.
+    pub(super) fn not_taken(&mut self, item: &Item) {
+        let (run, at) = (item.run, item.at());
+        let next = item.successor.as_ref().and_then(|next| self.ids.get(&next.id)?.last()).copied();
+        let traffic = item.last_traffic.iter().flat_map(|traffic| &traffic.not_taken);
+        for (n, (name, body)) in traffic.enumerate() {
+            let message: Arc<str> = not_taken_id(run, n).into();
+            if self.received.insert(Arc::clone(&message), run).is_some() {
+                continue;
+            }
             let (name, body) = (Arc::clone(name), Arc::clone(body));
-            let mail = Mail { number: 0, kind: MailKind::Signal, name, call: None, body };
-            let run = item.run;
-            let next = item.successor.as_ref().and_then(|next| self.ids.get(&next.id)?.last());
-            match next.copied() {
-                // Not where the item is sent again.
-                Some(_) if self.is_known(&not_taken_id(run, n)) => {}
-                Some(next) => self.put(next, not_taken_id(run, n).into(), mail, item.at()),
-                None => self.dead_letters.extend(self.letter(run, &mail, item.at())),
+            let number = next.map_or(0, |next| not_taken_number(next, n));
+            let mail = Mail { number, kind: MailKind::Signal, name, call: None, body };
+            match next {
+                Some(next) => self.put(next, message, mail, at),
+                None => self.dead_letters.extend(self.letter(run, &mail, at)),
             }
         }
     }
@@ -187,8 +196,9 @@ impl Tables {
         if active.owner.is_none() && !set_aside {
             active.due = active.due.min(at);
         }
-        self.letters += 1;
-        let number = self.letters;
+        // A number that is given is before all that come.
+        let number = if mail.number < 0 { mail.number } else { self.letters + 1 };
+        self.letters = self.letters.max(number);
         self.mailbox.insert((run, number), Letter { message, mail: Mail { number, ..mail } });
     }
 
@@ -251,7 +261,7 @@ impl Tables {
     }
 
     pub(super) fn unread(&self, run: RunId) -> Vec<Mail> {
-        let of_run = self.mailbox.range((run, 0)..=(run, i64::MAX));
+        let of_run = self.mailbox.range((run, i64::MIN)..=(run, i64::MAX));
         of_run.map(|(_, letter)| letter.mail.clone()).collect()
     }
 

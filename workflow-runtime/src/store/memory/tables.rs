@@ -167,12 +167,16 @@ impl Tables {
         }
         self.set_aside(item);
         item.all_traffic().for_each(|traffic| self.settle(item, traffic));
+        if item.successor.is_none() {
+            self.not_taken(item);
+        }
         if let Some(end) = &item.end {
             self.close(run, end);
             self.forget(run);
         }
         if let Some(next) = &item.successor {
             self.succeed(run, next);
+            self.not_taken(item);
         }
         Answer::Committed
     }

@@ -6,10 +6,10 @@ use super::link::Connection;
 use super::{control, read, reply, shared};
 use crate::clock::Timestamp;
 use crate::model::{
-    AllNews, Answer, Asker, CallId, Command, CommandKind, End, Item, MailKind, News, Post, RunId,
-    Shown, Start, Traffic, Undelivered, WriterId,
+    AllNews, Answer, Asker, CallId, Command, CommandKind, End, Item, News, Post, RunId, Shown,
+    Start, Traffic, Undelivered, WriterId,
 };
-use crate::store::{not_taken_id, unread_reason};
+use crate::store::{not_taken_id, not_taken_number, unread_reason};
 
 macro_rules! sql {
     ($name:literal) => {
@@ -124,7 +124,7 @@ async fn act(
             control::command(connection, run, command, false).await?;
         }
     }
-    not_taken(connection, item, traffic).await
+    Ok(())
 }
 
 async fn own_child(
@@ -143,23 +143,22 @@ async fn own_child(
 async fn not_taken(connection: &mut Connection, item: &Item, traffic: &Traffic) -> Done<()> {
     let at = item.at().as_millis();
     for (n, (name, body)) in traffic.not_taken.iter().enumerate() {
-        let next = connection.query_scalar::<i64>(sql!("successor")).bind(item.run.0);
-        let next = next.fetch_optional(&mut **connection).await?;
         let (message, body) = (not_taken_id(item.run, n), body.replace('\0', "\u{FFFD}"));
-        let Some(next) = next else {
+        let remember = connection.query(sql!("remember_one")).bind(message.clone());
+        if remember.bind(item.run.0).execute(&mut **connection).await?.rows_affected() == 0 {
+            continue;
+        }
+        let next = connection.query_scalar::<i64>(sql!("successor")).bind(item.run.0);
+        if let Some(next) = next.fetch_optional(&mut **connection).await? {
+            let number = not_taken_number(RunId(next), n);
+            let put = connection.query(sql!("put_back")).bind(number).bind(next).bind(message);
+            let put = put.bind(name.to_string()).bind(body).bind(at);
+            put.execute(&mut **connection).await?;
+            wake(connection, next, at).await?;
+        } else {
             let letter = connection.query(sql!("letter")).bind(item.run.0);
             let letter = letter.bind(unread_reason(name)).bind(at).bind(body);
             letter.execute(&mut **connection).await?;
-            continue;
-        };
-        let known = connection.query_scalar(sql!("known")).bind(message.clone());
-        // Not where the item is sent again.
-        if !known.fetch_one(&mut **connection).await? {
-            let put = connection.query(sql!("put")).bind(next).bind(message);
-            let put = put.bind(MailKind::Signal.as_str()).bind(name.to_string());
-            let put = put.bind(body).bind(at);
-            put.execute(&mut **connection).await?;
-            wake(connection, next, at).await?;
         }
     }
     Ok(())
@@ -167,6 +166,9 @@ async fn not_taken(connection: &mut Connection, item: &Item, traffic: &Traffic) 
 
 /// The mail of a run that ended, and whoever waits for its end.
 async fn ended(connection: &mut Connection, item: &Item, end: &End) -> Done<()> {
+    if let Some(traffic) = &item.last_traffic {
+        not_taken(connection, item, traffic).await?;
+    }
     if item.heard > 0 && end.is_last() {
         bury(connection, item.run, end.at).await?;
     }

@@ -6,10 +6,10 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior, params};
 use super::{control, read, reply};
 use crate::clock::Timestamp;
 use crate::model::{
-    AllNews, Answer, Asker, CallId, Command, CommandKind, Item, MailKind, News, Post, RunId, Shown,
-    Start, Traffic, Undelivered, WriterId,
+    AllNews, Answer, Asker, CallId, Command, CommandKind, Item, News, Post, RunId, Shown, Start,
+    Traffic, Undelivered, WriterId,
 };
-use crate::store::{not_taken_id, unread_reason};
+use crate::store::{not_taken_id, not_taken_number, unread_reason};
 
 macro_rules! sql {
     ($name:literal) => {
@@ -59,7 +59,7 @@ fn act(
             control::give(connection, run, &Command { number: 0, kind, by, reason: None, at })?;
         }
     }
-    not_taken(connection, item, traffic)
+    Ok(())
 }
 
 /// What a run took, and what it answered: before it ends, or it would be left over.
@@ -86,25 +86,28 @@ fn own_child(
 }
 
 /// What a run had and did not take is its next generation's, or waits for people.
-fn not_taken(connection: &Connection, item: &Item, traffic: &Traffic) -> rusqlite::Result<()> {
+pub(super) fn not_taken(
+    connection: &Connection,
+    item: &Item,
+    traffic: &Traffic,
+) -> rusqlite::Result<()> {
     let at = item.at().as_millis();
     for (n, (name, body)) in traffic.not_taken.iter().enumerate() {
+        let message = not_taken_id(item.run, n);
+        let mut remember = connection.prepare_cached(sql!("remember_one"))?;
+        if remember.execute(params![message, item.run.0])? == 0 {
+            continue;
+        }
         let mut next = connection.prepare_cached(sql!("successor"))?;
         let next: Option<i64> = next.query_row([item.run.0], |row| row.get(0)).optional()?;
-        let message = not_taken_id(item.run, n);
-        let mut known = connection.prepare_cached(sql!("known"))?;
-        match next {
-            // The item is sent again.
-            Some(_) if known.query_row([&message], |row| row.get(0))? => {}
-            Some(next) => {
-                let row = params![next, message, MailKind::Signal.as_str(), &**name, &**body, at];
-                connection.prepare_cached(sql!("put"))?.execute(row)?;
-                connection.prepare_cached(sql!("wake"))?.execute([next, at])?;
-            }
-            None => {
-                let row = params![item.run.0, unread_reason(name), at, &**body];
-                connection.prepare_cached(sql!("letter"))?.execute(row)?;
-            }
+        if let Some(next) = next {
+            let number = not_taken_number(RunId(next), n);
+            let row = params![number, next, message, &**name, &**body, at];
+            connection.prepare_cached(sql!("put_back"))?.execute(row)?;
+            connection.prepare_cached(sql!("wake"))?.execute([next, at])?;
+        } else {
+            let row = params![item.run.0, unread_reason(name), at, &**body];
+            connection.prepare_cached(sql!("letter"))?.execute(row)?;
         }
     }
     Ok(())

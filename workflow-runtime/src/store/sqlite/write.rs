@@ -282,6 +282,9 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
 /// What others are told of the end of a run, and what becomes of its mail.
 fn has_ended(batch: &mut Batch<'_>, item: &Item, ended: &End) -> rusqlite::Result<()> {
     succession(batch, item)?;
+    if let Some(traffic) = &item.last_traffic {
+        mail::not_taken(batch.connection, item, traffic)?;
+    }
     let mail = mail_count(batch)?.query_row([item.run.0], |row| row.get::<_, i64>(0)).optional()?;
     if mail.is_some_and(|mail| mail > 0) && ended.is_last() {
         mail::bury(batch.connection, item.run, ended.at)?;

@@ -143,13 +143,17 @@ impl Actor {
         self.last = frontier.last;
         self.decided_by = frontier.build;
         self.made = instance.waiting_calls();
+        let signals: Vec<_> =
+            frontier.undelivered.iter().map(|event| event.signal(instance)).collect();
         for cancel in &stored.cancels {
             // Before anything else: what it drops is not started again.
             self.cancel(cancel, now)?;
         }
-        for event in frontier.undelivered {
+        for (event, signal) in frontier.undelivered.iter().zip(signals) {
             if self.next.end.is_some() {
-                break;
+                // No code saw it.
+                signal.into_iter().for_each(|(name, body)| self.leave_signal(name, body));
+                continue;
             }
             let at = self.last.max(now);
             let instance = self.instance.as_mut().ok_or(Fault::Gone)?;

@@ -135,6 +135,10 @@ impl Actor {
         self.next.end = Some(End { how: Ended::Failed, output, at });
         self.dropped.extend(self.waiting_calls());
         self.made.clear();
+        let before = self.next.traffic.take();
+        self.leave_others();
+        self.next.last_traffic = self.next.traffic.take();
+        self.join_traffic(before);
         self.instance = None;
     }
 

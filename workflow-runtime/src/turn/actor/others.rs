@@ -121,6 +121,12 @@ impl Actor {
         }
     }
 
+    /// The run ends without a turn for a signal of its history.
+    pub(super) fn leave_signal(&mut self, name: &str, body: Arc<str>) {
+        let traffic = self.next.last_traffic.get_or_insert_default();
+        traffic.not_taken.push((name.into(), body));
+    }
+
     /// At the frontier of a recovered run: what waits for others asks once more. It
     /// is there once.
     pub(super) fn ask_again(&mut self, at: Timestamp) {

@@ -116,9 +116,10 @@ impl Decision {
         let hashed = write!(to, ",\"hash\":\"{:016x}\"", args.hash);
         debug_assert!(written.is_ok() && hashed.is_ok(), "writing to a string cannot fail");
         if let Some(at) = args.at {
-            to.push_str(",\"at\":");
-            // A path of Windows has backslashes.
-            write_text(to, &format!("{}:{}:{}", at.file(), at.line(), at.column()));
+            to.push_str(",\"at\":\"");
+            write_path(to, at.file());
+            let placed = write!(to, ":{}:{}\"", at.line(), at.column());
+            debug_assert!(placed.is_ok(), "writing to a string cannot fail");
         }
         if args.text.len() <= MAX_ARGS {
             to.push_str(",\"args\":");
@@ -188,6 +189,17 @@ impl Decisions {
 
 fn write_text(to: &mut String, text: &str) {
     to.push_str(&serde_json::Value::from(text).to_string());
+}
+
+/// A path within quotes. Each decision has one: it is copied as it is unless it
+/// is of Windows, with backslashes.
+fn write_path(to: &mut String, path: &str) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if path.bytes().all(plain) {
+        return to.push_str(path);
+    }
+    let quoted = serde_json::Value::from(path).to_string();
+    to.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
 }
 
 /// Arguments of a call, for [`Decision::write`].

@@ -149,7 +149,8 @@ impl Actor {
             let slots = instance.slots(turn.created.clone());
             for (slot, call) in slots.iter().zip(turn.created.clone()) {
                 let (call, spec) = (CallId(call), &slot.spec);
-                decided.reserve(DECISION + spec.name.len() + spec.args.len());
+                let texts = spec.name.len() + spec.args.len() + spec.at.file().len();
+                decided.reserve(DECISION + texts);
                 decided.push(if decided.is_empty() { '[' } else { ',' });
                 let (hash, at) = (spec.hash, Some(spec.at));
                 let args = Args { text: &spec.args, hash, at };
@@ -216,7 +217,7 @@ impl Actor {
     }
 }
 
-/// Bytes of a decision beside its name and its arguments.
+/// Bytes of a decision beside its name, its arguments and its place.
 const DECISION: usize = 128;
 
 /// What most turns decide; shared, because it is so often.

@@ -223,6 +223,17 @@ mod tests {
     }
 
     #[test]
+    fn a_path_of_any_system_is_read_back() {
+        for path in ["src/main.rs", "C:\\shop\\src\\main.rs", "a \"quoted\" folder/größe.rs", ""]
+        {
+            let mut text = "\"".to_owned();
+            write_path(&mut text, path);
+            text.push('"');
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), path);
+        }
+    }
+
+    #[test]
     fn a_decision_comes_back_as_it_was_written() {
         for name in ["charge", "größe", "with \"quotes\" and \\", ""] {
             let read = round_trip(name, r#"[{"a":1},"b"]"#);

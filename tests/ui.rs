@@ -85,7 +85,7 @@ fn programs(folder: &Path) -> Vec<PathBuf> {
 /// The program of a crate in which the runtime has another name.
 fn renamed(program: &str) -> String {
     let mut text = program.replace("workflow_runtime", "flow");
-    for name in ["workflow", "step", "durable", "test", "flow::test"] {
+    for name in ["workflow", "step", "durable", "signal", "request", "test", "flow::test"] {
         text = text.replace(&format!("#[{name}]"), &format!("#[{name}(crate = ::flow)]"));
         text = text.replace(&format!("#[{name}("), &format!("#[{name}(crate = ::flow, "));
     }

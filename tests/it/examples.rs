@@ -37,6 +37,16 @@ fn hello_greets_and_the_second_time_runs_no_step() {
 }
 
 #[test]
+fn the_pizza_shop_serves_both_kinds_of_guests() {
+    let (output, text) = run(&Place::new(), "pizza_shop", &["12"]);
+    assert!(output.status.success(), "{output:?}");
+    assert!(text.contains("there is no pizza hawaii"), "{text}");
+    let tables = text.lines().find(|line| line.starts_with("tables")).expect("a row");
+    assert_eq!(tables.split_whitespace().nth(3), Some("12"), "{text}");
+    assert!(text.contains("the kitchen closes: 24 baked"), "{text}");
+}
+
+#[test]
 fn fan_out_runs_a_thousand_steps() {
     let (output, text) = run(&Place::new(), "fan_out", &[]);
     assert!(output.status.success());

@@ -19,7 +19,7 @@ use crate::steps::{World, provided};
 const LEASE: u64 = 1_000;
 
 /// A worker process; it ends with the test.
-pub(crate) struct Worker(Child);
+pub(crate) struct Worker(pub(crate) Child);
 
 impl Drop for Worker {
     fn drop(&mut self) {

@@ -13,22 +13,22 @@ use workflow_tests::schema::Schema;
 use crate::steps::{World, provided};
 
 /// A database of either kind.
-struct Base {
-    place: Place,
-    world: Arc<World>,
-    schema: Option<Schema>,
+pub(crate) struct Base {
+    pub(crate) place: Place,
+    pub(crate) world: Arc<World>,
+    pub(crate) schema: Option<Schema>,
 }
 
 impl Base {
     /// One of each kind that there is.
-    fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let base = |schema| Self { place: Place::new(), world: Arc::default(), schema };
         let mut all = vec![base(None)];
         all.extend(Schema::new().map(|schema| base(Some(schema))));
         all
     }
 
-    fn builder(&self) -> Builder {
+    pub(crate) fn builder(&self) -> Builder {
         let builder = match &self.schema {
             Some(schema) => schema.runtime(),
             None => self.place.runtime(),
@@ -36,7 +36,7 @@ impl Base {
         provided(builder, &self.place, &self.world).park_after(Duration::ZERO)
     }
 
-    async fn runtime(&self) -> Runtime {
+    pub(crate) async fn runtime(&self) -> Runtime {
         self.builder().build().await.unwrap()
     }
 }
@@ -104,7 +104,7 @@ async fn restarts_as_another() -> Result<u32> {
 #[workflow]
 async fn restarts_under_another_id(again: bool) -> Result<u32> {
     if again {
-        workflow::restart_with(restarts_under_another_id(false).id("other")).await
+        workflow::restart_with(restarts_under_another_id(false).id("other")).await;
     }
     Ok(0)
 }
@@ -139,7 +139,7 @@ async fn what_no_generation_can_be_is_said_and_the_run_stays() {
 /// Stands for the deploy of another version.
 static DEPLOYED: AtomicBool = AtomicBool::new(false);
 
-#[workflow(on_mismatch = restart)]
+#[workflow(on_mismatch = restart, allow(WF009, reason = "it stands for a deploy"))]
 async fn begins_anew(n: u32) -> Result<u32> {
     if DEPLOYED.load(Ordering::SeqCst) {
         return counted(n + 1).await;

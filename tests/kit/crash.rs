@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use workflow_runtime::testing::{External, Point, Sim};
+use workflow_runtime::testing::{External, Plan, Point, Sim, simulate};
 use workflow_runtime::{Failure, Result, step, workflow};
 
 #[step]
@@ -159,4 +159,20 @@ async fn of_two_cancellations_at_one_moment_each_is_delivered_once(sim: Sim) {
     let history = run.history().await.unwrap();
     let cancelled = history.events().iter().filter(|event| event.kind() == "cancelled");
     assert_eq!(cancelled.count(), 2);
+}
+
+#[test]
+fn an_end_whose_answer_was_lost_on_a_process_that_was_taken_over_is_told() {
+    // The process is taken over while it holds the run, ends it, and ends without the answer.
+    let plan: Plan = "10c-12z-18l".parse().unwrap();
+    let timeline = simulate(&plan, |sim| async move {
+        let bank = bank(&sim);
+        assert_eq!(sim.start(crash_order(500)).await.result().await.unwrap(), 1_001);
+        assert_eq!(bank.acted(), 2);
+        sim.timeline()
+    });
+    assert!(
+        timeline.contains("ANOTHER PROCESS") && timeline.contains("ANSWER IS LOST"),
+        "{timeline}"
+    );
 }

@@ -28,10 +28,16 @@ async fn fails_on_purpose(sim: Sim) {
     assert_eq!(bank.read(|total| *total), 3, "paid twice");
 }
 
-fn run(schedule: Option<&str>) -> String {
+/// A test of this binary, in a process of its own.
+fn alone(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["repeat::fails_on_purpose", "--exact", "--ignored", "--nocapture"]);
-    command.env("RUST_BACKTRACE", "0").env_remove("WORKFLOW_SCHEDULE");
+    command.args([test, "--exact", "--ignored", "--nocapture"]).env("RUST_BACKTRACE", "0");
+    command.env_remove("WORKFLOW_SCHEDULE").env_remove("WORKFLOW_SCHEDULES");
+    command
+}
+
+fn run(schedule: Option<&str>) -> String {
+    let mut command = alone("repeat::fails_on_purpose");
     if let Some(schedule) = schedule {
         command.env("WORKFLOW_SCHEDULE", schedule);
     }
@@ -66,4 +72,24 @@ fn a_failure_repeats_from_its_line_in_a_fresh_process() {
 #[test]
 fn a_schedule_that_cannot_be_read_says_so() {
     assert!(run(Some("12.x")).contains("expected `plain`, or parts like `12.1`"));
+}
+
+#[workflow_runtime::test(schedules = 3)]
+#[ignore = "others run it"]
+async fn has_three_schedules(sim: Sim) {
+    sim.state(sim.external::<u64>());
+    sim.start(repeat_order()).await.result().await.unwrap();
+}
+
+#[test]
+fn the_environment_says_how_many_random_schedules_are_run() {
+    let says = |schedules: Option<&str>| {
+        let mut command = alone("repeat::has_three_schedules");
+        command.envs(schedules.map(|schedules| ("WORKFLOW_SCHEDULES", schedules)));
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    // Beside the plain one.
+    assert!(says(None).contains("has_three_schedules: 4 runs"));
+    assert!(says(Some("40")).contains("has_three_schedules: 41 runs"));
+    assert!(says(Some("many")).contains("WORKFLOW_SCHEDULES=many: expected a number"));
 }

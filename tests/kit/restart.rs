@@ -93,7 +93,7 @@ async fn restart_while_cancelled(round: u32) -> Result<u32> {
     let undone = workflow::cancellable(workflow::sleep(Duration::from_secs(3_600))).await;
     if undone.is_err() {
         // It decides for itself what a cancellation means.
-        return workflow::restart_with(restart_while_cancelled(round + 1)).await;
+        workflow::restart_with(restart_while_cancelled(round + 1)).await;
     }
     Ok(0)
 }

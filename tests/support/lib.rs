@@ -4,6 +4,7 @@
 pub mod chance;
 pub mod checker;
 pub mod disk;
+pub mod mail;
 pub mod order;
 pub mod proxy;
 pub mod schema;

@@ -7,8 +7,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt as _;
-use workflow_runtime::{Failure, Result, Runtime};
-use workflow_tests::{Ledger, order, served};
+use workflow_runtime::{Failure, Result, Runtime, workflow};
+use workflow_tests::{Ledger, mail, order, served};
+
+/// Only this program has it.
+#[workflow]
+async fn tripled(number: u32) -> Result<u32> {
+    workflow::sleep(Duration::from_millis(1)).await;
+    Ok(number * 3)
+}
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -21,7 +28,7 @@ async fn main() -> Result<()> {
     let builder = builder.probation(Duration::from_millis(100));
     let runtime = builder.lease(Duration::from_millis(lease.parse()?)).build().await?;
     // Linked for their workflows.
-    drop((order::order(0), served::doubled(0)));
+    drop((order::order(0), served::doubled(0), mail::collect(0)));
     println!("serves");
     // Ends in good order when whoever started it is gone.
     let mut nothing = [0];

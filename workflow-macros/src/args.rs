@@ -138,6 +138,19 @@ fn skip_to_next(input: ParseStream<'_>) -> Result<()> {
     Ok(())
 }
 
+fn on_mismatch(word: &Ident) -> Result<OnMismatch> {
+    match word.to_string().as_str() {
+        "block" => Ok(OnMismatch::Block),
+        "fail" => Ok(OnMismatch::Fail),
+        "restart" => Ok(OnMismatch::Restart),
+        _ => Err(Error::new(
+            word.span(),
+            "write `on_mismatch = block`, which is the default, `on_mismatch = fail` or \
+             `on_mismatch = restart`",
+        )),
+    }
+}
+
 impl Args {
     fn one(&mut self, kind: Kind, key: &Ident, input: ParseStream<'_>) -> Result<()> {
         match (key.to_string().as_str(), kind) {
@@ -154,18 +167,7 @@ impl Args {
                 once(&mut self.version, key, version)
             }
             ("on_mismatch", Kind::Workflow) => {
-                let word: Ident = value(key, input)?;
-                let policy = match word.to_string().as_str() {
-                    "block" => OnMismatch::Block,
-                    "fail" => OnMismatch::Fail,
-                    "restart" => OnMismatch::Restart,
-                    _ => {
-                        let message = "write `on_mismatch = block`, which is the default, \
-                                       `on_mismatch = fail` or `on_mismatch = restart`";
-                        return Err(Error::new(word.span(), message));
-                    }
-                };
-                once(&mut self.on_mismatch, key, policy)
+                once(&mut self.on_mismatch, key, on_mismatch(&value(key, input)?)?)
             }
             ("allow", Kind::Workflow) => allow(&mut self.allowed, key, input),
             ("timeout", Kind::Step) => {

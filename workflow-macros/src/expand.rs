@@ -22,10 +22,12 @@ pub(crate) fn function(model: &Model) -> TokenStream {
     let carried = carried(&model.item.attrs);
     let visible = visible(model, &names);
     let marker = marker(model, &names);
-    let (inner, codecs) = (inner(model, &names), codecs(model));
+    let codecs = codecs(model);
+    let inner = if model.is_declared { TokenStream::new() } else { inner(model, &names) };
     let definition = definition(model, &names);
     let behaviour = match model.kind {
         Kind::Step => step(model, &names),
+        Kind::Workflow if model.is_declared => declared(model, &names),
         Kind::Workflow => workflow(model, &names),
     };
     quote! {
@@ -234,6 +236,12 @@ fn definition(model: &Model, names: &Names) -> TokenStream {
     let (root, private) = (model.paths.root(), model.paths.private());
     let Names { marker, args_type, .. } = names;
     let (name, output) = (&model.name, &model.output);
+    let kind = match model.kind {
+        Kind::Step => {
+            quote!(#private::DefinitionKind::Step(<Self as #root::Step>::definition()))
+        }
+        Kind::Workflow => quote!(#private::DefinitionKind::Workflow(&__NAMED)),
+    };
     let was = model.args.was.iter().flatten();
     quote! {
         impl #root::Definition for #marker {
@@ -247,6 +255,10 @@ fn definition(model: &Model, names: &Names) -> TokenStream {
 
             fn returns() -> &'static #private::Returns<Self::Return> {
                 &__RETURNS
+            }
+
+            fn kind() -> #private::DefinitionKind {
+                #kind
             }
         }
         const __NAMED: #private::Named = #private::Named {
@@ -351,6 +363,26 @@ fn retry(private: &TokenStream, retry: Option<&Retry>) -> TokenStream {
         }
     }
     policy
+}
+
+/// A workflow that another program runs.
+fn declared(model: &Model, names: &Names) -> TokenStream {
+    let (root, private) = (model.paths.root(), model.paths.private());
+    let marker = &names.marker;
+    quote! {
+        #[diagnostic::do_not_recommend]
+        impl #root::Workflow for #marker {
+            fn definition() -> &'static #private::WorkflowDefinition {
+                static DEFINITION: #private::WorkflowDefinition =
+                    #private::declared(__NAMED);
+                &DEFINITION
+            }
+
+            fn body(_: Self::Args) -> #private::WorkflowBody<Self::Return> {
+                ::std::boxed::Box::pin(::core::future::pending())
+            }
+        }
+    }
 }
 
 fn workflow(model: &Model, names: &Names) -> TokenStream {

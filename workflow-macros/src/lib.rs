@@ -20,6 +20,7 @@ mod checks;
 mod durable;
 mod duration;
 mod expand;
+mod message;
 mod model;
 mod paths;
 mod test;
@@ -58,6 +59,20 @@ pub fn durable(args: TokenStream, item: TokenStream) -> TokenStream {
         .into()
 }
 
+/// Makes a type one that is sent to runs. Documented as
+/// `workflow_runtime::signal`.
+#[proc_macro_attribute]
+pub fn signal(args: TokenStream, item: TokenStream) -> TokenStream {
+    message(message::Kind::Signal, args, item)
+}
+
+/// Makes a type one that is sent to runs and answered. Documented as
+/// `workflow_runtime::request`.
+#[proc_macro_attribute]
+pub fn request(args: TokenStream, item: TokenStream) -> TokenStream {
+    message(message::Kind::Request, args, item)
+}
+
 /// Makes an `async fn` a test in the world of the test kit. Documented as
 /// `workflow_runtime::test`.
 #[proc_macro_attribute]
@@ -73,6 +88,13 @@ pub fn replay_tests(input: TokenStream) -> TokenStream {
     test::replay_tests(input.into()).unwrap_or_else(|error| error.to_compile_error()).into()
 }
 
+fn message(kind: message::Kind, args: TokenStream, item: TokenStream) -> TokenStream {
+    let item = item.into();
+    message::message(kind, args.into(), &item)
+        .unwrap_or_else(|error| expand::with_error(&item, &error))
+        .into()
+}
+
 fn function(
     kind: Kind,
     args: proc_macro2::TokenStream,
@@ -80,11 +102,28 @@ fn function(
 ) -> proc_macro2::TokenStream {
     let parsed = match syn::parse2::<syn::ItemFn>(item.clone()) {
         Ok(parsed) => parsed,
-        Err(error) => return expand::not_a_function(kind.attribute(), item, &error),
+        Err(error) => match syn::parse2::<model::Declared>(item.clone()) {
+            Ok(declared) => return contract(kind, args, &declared),
+            Err(_) => return expand::not_a_function(kind.attribute(), item, &error),
+        },
     };
     let args = args::parse(kind, args);
     match args.and_then(|args| model::Model::new(kind, args, &parsed)) {
         Ok(model) => expand::function(&model),
         Err(error) => expand::fallback(parsed, &error),
+    }
+}
+
+/// A function whose body is in another program.
+fn contract(
+    kind: Kind,
+    args: proc_macro2::TokenStream,
+    declared: &model::Declared,
+) -> proc_macro2::TokenStream {
+    let model = args::parse(kind, args).and_then(|args| model::Model::new(kind, args, &declared.0));
+    match model.and_then(model::Model::declared) {
+        Ok(model) => expand::function(&model),
+        // Without the function: it has no body to show.
+        Err(error) => error.to_compile_error(),
     }
 }

@@ -1,9 +1,14 @@
 //! What a macro knows about the function it stands on, checked.
 
-use quote::ToTokens;
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
+use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, FnArg, Ident, ItemFn, LitStr, Pat, Result, ReturnType, Type};
+use syn::{
+    Attribute, Error, FnArg, Ident, ItemFn, LitStr, Pat, Result, ReturnType, Signature, Token,
+    Type, Visibility,
+};
 
 use crate::args::Args;
 use crate::paths::Paths;
@@ -41,6 +46,23 @@ pub(crate) struct Model {
     pub(crate) item: ItemFn,
     pub(crate) slots: Vec<Slot>,
     pub(crate) output: Type,
+    /// Another program has its body.
+    pub(crate) is_declared: bool,
+}
+
+/// A function without its body, as an `ItemFn` with an empty one.
+pub(crate) struct Declared(pub(crate) ItemFn);
+
+impl Parse for Declared {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let (vis, sig): (Visibility, Signature) = (input.parse()?, input.parse()?);
+        let end: Token![;] = input.parse()?;
+        let mut braces = Group::new(Delimiter::Brace, TokenStream::new());
+        braces.set_span(end.span);
+        let body = TokenTree::from(braces);
+        syn::parse2(quote!(#(#attrs)* #vis #sig #body)).map(Self)
+    }
 }
 
 /// A parameter.
@@ -85,7 +107,22 @@ impl Model {
             name = LitStr::new(&format!("{}@{version}", name.value()), name.span());
         }
         let paths = Paths::new(args.krate.as_ref());
-        Ok(Self { kind, args, paths, name, item, slots, output })
+        Ok(Self { kind, args, paths, name, item, slots, output, is_declared: false })
+    }
+
+    /// Of a function whose body is in another program.
+    pub(crate) fn declared(self) -> Result<Self> {
+        let ident = &self.item.sig.ident;
+        if self.kind == Kind::Step {
+            let message = "a step runs where its workflow runs: it has its body here";
+            return Err(Error::new_spanned(ident, message));
+        }
+        if !self.args.allowed.is_empty() || self.args.on_mismatch.is_some() {
+            let message = "what is only declared here has its body, and what the checks let pass \
+                           in it, in another program: write `name` and `version` alone";
+            return Err(Error::new_spanned(ident, message));
+        }
+        Ok(Self { is_declared: true, ..self })
     }
 
     pub(crate) fn params(&self) -> impl Iterator<Item = &Param> {

@@ -6,10 +6,11 @@ use std::panic::Location;
 pub use std::sync::Arc;
 
 pub use inventory;
+pub use serde;
 
 pub use crate::call::{
-    Arg, ArgsCodec, Returns, StepBody, WorkflowBody, arg, begin_workflow, fail_step, returns,
-    run_step,
+    Arg, ArgsCodec, DefinitionKind, Returns, StepBody, WorkflowBody, arg, begin_workflow,
+    fail_step, returns, run_step,
 };
 pub use crate::error::ErrorType;
 pub use crate::model::{
@@ -25,12 +26,19 @@ pub mod lints {
 }
 
 use crate::call::{Call, Definition};
-use crate::workflow::{Block, DurableFuture};
+use crate::durable::{Block, DurableFuture};
 
 /// Makes a call at the caller's place.
 #[track_caller]
 pub fn call<D: Definition>(args: D::Args) -> Call<D> {
     Call::new(args, Location::caller())
+}
+
+/// A workflow whose body is in another program: no worker of this one has it.
+#[must_use]
+pub const fn declared(named: Named) -> WorkflowDefinition {
+    let begin: WorkflowBegin = |_, _| Err("it is only declared here".to_owned());
+    WorkflowDefinition { named, begin, on_mismatch: MismatchPolicy::Block }
 }
 
 /// A body that may change threads: the one place that asks for `Send`.

@@ -19,6 +19,8 @@ pub struct Timestamp(i64);
 impl Timestamp {
     /// Later than every other.
     pub(crate) const NEVER: Self = Self(i64::MAX);
+    /// When a run is due that waits for others alone: not before they come.
+    pub(crate) const ASLEEP: Self = Self(i64::MAX - 1);
 
     /// From milliseconds since 1970-01-01 00:00 UTC.
     #[must_use]

@@ -47,8 +47,13 @@
 //!    order each time.
 //! 6. Duplicate execution of a step body is possible only when a process died
 //!    before its checkpoint.
+//! 7. A cancellation that was accepted is delivered once, and the run does not
+//!    complete without it.
+//! 8. A signal, request or reply that was accepted is taken once, or is there
+//!    for people; a child is started once, and its end reaches its parent once.
 //!
-//! [`docs::durability`] and [`docs::determinism`] say what that means for code.
+//! [`docs::durability`] and [`docs::determinism`] say what that means for code,
+//! [`docs::communication`] how workflows talk.
 //!
 //! # Features
 //!
@@ -56,7 +61,7 @@
 //! |---|---|
 //! | `sqlite` (default) | the embedded store, `Runtime::builder("sqlite://file.db")` |
 //! | `futures` (default) | workflows await the combinators of `futures`; `workflow::map` |
-//! | `postgres` | reserved: no store yet, and no dependency |
+//! | `postgres` | many workers on one database, `Runtime::builder("postgres://..")` |
 //! | `testing` | [`testing`]: the test kit |
 //! | `sanitize` | tests see what the functions that a workflow calls read |
 //! | `proptest` | plans of tests as a `proptest` strategy |
@@ -73,9 +78,11 @@ pub mod check;
 mod client;
 mod clock;
 mod codec;
+mod durable;
 mod error;
 mod inbox;
 pub mod lints;
+mod message;
 mod model;
 mod panics;
 mod registry;
@@ -99,19 +106,21 @@ pub use call::{
     Call, Definer, Definition, Direct, Failing, Outcome, Step, Storable, StorableError, Workflow,
 };
 pub use client::{
-    Client, CommandOutcome, Commanding, Export, Filter, Handle, Health, Page, RunResult, Starting,
-    Trouble,
+    Asking, Client, CommandOutcome, Commanding, Export, Filter, Handle, Health, Page, RunResult,
+    Running, Sending, Starting, Trouble, Watch,
 };
 pub use clock::Timestamp;
 pub use codec::Codec;
+pub use durable::{DurableFuture, DurableStream};
 pub use error::{BoxError, Cancelled, Error, ErrorKind, Failure, FailureKind, Result};
+pub use message::{Request, Signal};
 pub use model::{
     Blocked, BlockedKind, CallText, ComparedCall, DeadLetter, History, HistoryEvent, Mismatch,
     MismatchCause, RetryPolicy, RunSummary, Status,
 };
 pub use runtime::{Builder, Durability, Runtime, check_command};
 pub use uuid::Uuid;
-pub use workflow::durable::{DurableFuture, DurableStream};
+pub use workflow::{Asked, Child, OnParentEnd};
 
 /// Makes an `async fn` a step: it runs once, and its result is recorded.
 ///
@@ -199,12 +208,106 @@ pub use workflow_macros::step;
 /// | `allow(WF008, reason = "..")` | what the [checks](docs::checks) let pass in it |
 /// | `crate = path` | where this crate is, if it was renamed |
 ///
+/// # A contract
+///
+/// Without a body it declares what another program implements: the same calls,
+/// handles, signals and children, and nothing to link but the types. Both share a
+/// crate with the declaration, or only its name and its arguments, by position.
+///
+/// ```
+/// use workflow_runtime::{Client, Result, workflow};
+///
+/// #[workflow]
+/// async fn ship(order: u32) -> Result<String>;
+///
+/// #[workflow]
+/// async fn fulfil_order(order: u32) -> Result<String> {
+///     // A child that another service runs.
+///     ship(order).await
+/// }
+///
+/// # async fn example(client: Client) -> Result<()> {
+/// println!("{}", client.run(ship(7).id("order-7")).await?);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A run of it waits in the database until a worker that has the body takes it. On
+/// one SQLite file there is one worker: there a declaration serves clients.
+///
 /// # Guarantees
 ///
 /// The code may run many times and sees the same results in the same order each
 /// time. A panic is no outcome: the run is [blocked](Status::Blocked) with a
 /// report until a build that can continue it starts.
 pub use workflow_macros::workflow;
+
+/// Makes a struct or an enum a [`Signal`]: a message to a run.
+///
+/// ```
+/// use workflow_runtime::{Result, signal, workflow};
+///
+/// #[signal]
+/// struct Approval {
+///     by: String,
+/// }
+///
+/// #[workflow]
+/// async fn holiday(days: u32) -> Result<String> {
+///     let Approval { by } = workflow::receive::<Approval>().await;
+///     Ok(format!("{days} days, approved by {by}"))
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// # let runtime = workflow_runtime::Runtime::builder("memory:").build().await?;
+/// let run = runtime.start(holiday(5).id("holiday-7")).await?;
+/// run.send(Approval { by: "Ada".to_owned() }).await?;
+/// assert_eq!(run.result().await?, "5 days, approved by Ada");
+/// # runtime.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// It derives serde's `Serialize` and `Deserialize`, unless a `derive` below it
+/// does: put the attribute above yours.
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `name = ".."` | the name under which it is stored; default: the type's |
+/// | `crate = path` | where this crate is, if it was renamed |
+pub use workflow_macros::signal;
+
+/// Makes a struct or an enum a [`Request`]: a message to a run whose sender waits
+/// for a reply.
+///
+/// ```
+/// use workflow_runtime::request;
+///
+/// #[request(reply = u64, validate = is_positive)]
+/// struct Deposit {
+///     cents: i64,
+/// }
+///
+/// fn is_positive(deposit: &Deposit) -> Result<(), String> {
+///     if deposit.cents > 0 { Ok(()) } else { Err("nothing to deposit".to_owned()) }
+/// }
+/// ```
+///
+/// It derives serde's `Serialize` and `Deserialize`, unless a `derive` below it
+/// does: put the attribute above yours. The type of the reply does it itself.
+///
+/// # Arguments
+///
+/// | | |
+/// |---|---|
+/// | `reply = Type` | what the sender gets |
+/// | `validate = path` | `fn(&Self) -> Result<(), String>`: what is refused before it is sent, with the reason |
+/// | `name = ".."` | the name under which it is stored; default: the type's |
+/// | `crate = path` | where this crate is, if it was renamed |
+pub use workflow_macros::request;
 
 /// Makes an `async fn` one that workflows may await: a helper of your own.
 ///

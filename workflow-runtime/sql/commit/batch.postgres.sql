@@ -9,9 +9,9 @@ with
 --{successors
 n as (
     -- Numbers for the next generations, taken before any other lock.
-    insert into counters (name, next) values ('runs', 1 + cardinality($63::int8[]))
-    on conflict (name) do update set next = counters.next + cardinality($63::int8[])
-    returning next - cardinality($63::int8[]) as first
+    insert into counters (name, next) values ('runs', 1 + cardinality($66::int8[]))
+    on conflict (name) do update set next = counters.next + cardinality($66::int8[])
+    returning next - cardinality($66::int8[]) as first
 ),
 --}
 f as materialized (
@@ -45,8 +45,9 @@ a as (
 g as (
     -- A run ends only in the hands of its owner, at its place, and if it knows all that it was asked.
     delete from active
-    using f, unnest($15::int8[], $16::int4[], $17::int8[]) as z (run, first, obeys)
+    using f, unnest($15::int8[], $16::int4[], $17::int8[], $21::int8[]) as z (run, first, obeys, heard)
     where active.run = z.run and (active.owner = $1) is true and active.asked <= z.obeys
+      and active.mail <= z.heard
       and (z.first = 1 or (select true from history h where h.run = z.run and h.seq = z.first - 1))
       --{careful
       and not exists (select 1 from history h where h.run = z.run and h.seq = z.first)
@@ -59,13 +60,14 @@ h as (
     select z.run, z.seq, z.kind, z.call, z.name, z.payload,
            case when z.last and z.run not in (select run from g) then null else z.decided end, $1, z.at
     from f, unnest(
-        $21::int8[], $22::int4[], $23::text[], $24::int4[], $25::text[], $26::text[], $27::text[],
-        $28::int8[], $29::bool[], $30::bool[], $31::int8[]
-    ) as z (run, seq, kind, call, name, payload, decided, at, last, ends, obeys)
+        $22::int8[], $23::int4[], $24::text[], $25::int4[], $26::text[], $27::text[], $28::text[],
+        $29::int8[], $30::bool[], $31::bool[], $32::int8[], $33::int8[]
+    ) as z (run, seq, kind, call, name, payload, decided, at, last, ends, obeys, heard)
     where case
         when z.ends and z.run in (select run from g) then true
         else (
-            select not z.ends or (active.owner = $1 and active.asked > z.obeys) from active
+            select not z.ends or (active.owner = $1 and (active.asked > z.obeys or active.mail > z.heard))
+            from active
             where active.run = z.run
         ) and (z.seq = 1 or (select true from history h where h.run = z.run and h.seq = z.seq - 1))
     end
@@ -81,8 +83,8 @@ h as (
     select z.run, z.seq, z.kind, z.call, z.name, z.payload,
            case when z.last and z.run not in (select run from g) then null else z.decided end, $1, z.at
     from unnest(
-        $32::int8[], $33::int4[], $34::text[], $35::int4[], $36::text[], $37::text[], $38::text[],
-        $39::int8[], $40::bool[]
+        $34::int8[], $35::int4[], $36::text[], $37::int4[], $38::text[], $39::text[], $40::text[],
+        $41::int8[], $42::bool[]
     ) as z (run, seq, kind, call, name, payload, decided, at, last)
     where (z.run in (select run from h)) is true
     --{careful
@@ -109,20 +111,20 @@ h as (
 --{rest
 , r as materialized (
     -- Items without rows go in where their writer holds the run.
-    select active.run from active, f, unnest($41::int8[]) as z (run)
+    select active.run from active, f, unnest($43::int8[]) as z (run)
     where active.run = z.run and (active.owner = $1) is true for no key update of active
 ),
 k as (
     select run from h union all select run from r union all select id from s
 ),
 settled as (
-    delete from attempts using unnest($42::int8[], $43::int4[]) as z (run, call)
+    delete from attempts using unnest($44::int8[], $45::int4[]) as z (run, call)
     where attempts.run = z.run and attempts.call = z.call and (z.run in (select run from k)) is true
 ),
 tried as (
     insert into attempts (run, call, attempt, error, retry_at, detail)
     select z.run, z.call, z.attempt, z.error, z.retry_at, z.detail
-    from unnest($44::int8[], $45::int4[], $46::int4[], $47::text[], $48::int8[], $49::text[])
+    from unnest($46::int8[], $47::int4[], $48::int4[], $49::text[], $50::int8[], $51::text[])
         as z (run, call, attempt, error, retry_at, detail)
     where (z.run in (select run from k)) is true
     on conflict (run, call) do update
@@ -134,18 +136,18 @@ forgotten as (
     where attempts.run = g.run
 ),
 obeyed as (
-    update commands set done = true from unnest($50::int8[], $51::int8[]) as z (run, obeys)
+    update commands set done = true from unnest($52::int8[], $53::int8[]) as z (run, obeys)
     where commands.run = z.run and not commands.done and commands.id <= z.obeys
       and (z.run in (select run from k)) is true
 ),
 unblocked as (
-    delete from blocked using unnest($52::int8[]) as z (run)
+    delete from blocked using unnest($54::int8[]) as z (run)
     where blocked.run = z.run and (z.run in (select run from k)) is true
 ),
 aside as (
     insert into blocked (run, build, report, at)
     select z.run, z.build, z.report, z.at
-    from unnest($53::int8[], $54::text[], $55::text[], $56::int8[]) as z (run, build, report, at)
+    from unnest($55::int8[], $56::text[], $57::text[], $58::int8[]) as z (run, build, report, at)
     where (z.run in (select run from k)) is true
     on conflict (run, build) do update set report = excluded.report, at = excluded.at
 ),
@@ -155,13 +157,14 @@ moved as (
     set owner = case when z.leaves and owner = $1 and active.due <> z.due then null else owner end,
         due = case
             when z.leaves and owner = $1 and active.due <> z.due
-                then case when z.parks and asked > z.obeys then 0 else z.due end
+                then case when z.parks and (asked > z.obeys or mail > z.heard) then 0 else z.due end
             else active.due
         end,
         claims = case when z.clears or (z.leaves and owner = $1 and active.due <> z.due) then 0 else claims end,
         asked = case when asked <= z.obeys then 0 else asked end
-    from unnest($57::int8[], $58::int8[], $59::bool[], $60::bool[], $61::bool[], $62::int8[])
-        as z (run, due, leaves, parks, clears, obeys)
+    from unnest($59::int8[], $60::int8[], $61::bool[], $62::bool[], $63::bool[], $64::int8[],
+                $65::int8[])
+        as z (run, due, leaves, parks, clears, obeys, heard)
     where active.run = z.run and (z.run in (select run from k)) is true
 )
 --}
@@ -169,11 +172,11 @@ moved as (
 , x as (
     -- The next generation of each run that ended for that, queued.
     insert into runs
-        (id, workflow, workflow_id, generation, parent, args, seed, meta, writer, created, status)
-    select n.first + z.place - 1, z.workflow, z.id, coalesce(p.generation, 1) + 1, p.parent, z.args, z.seed,
-           z.meta, $1, z.created, 0
+        (id, workflow, workflow_id, generation, parent, parent_call, args, seed, meta, writer, created, status)
+    select n.first + z.place - 1, z.workflow, z.id, coalesce(p.generation, 1) + 1, p.parent, p.parent_call, z.args,
+           z.seed, z.meta, $1, z.created, 0
     from n, unnest(
-        $63::int8[], $64::text[], $65::text[], $66::text[], $67::int8[], $68::text[], $69::int8[]
+        $66::int8[], $67::text[], $68::text[], $69::text[], $70::int8[], $71::text[], $72::int8[]
     ) with ordinality as z (run, workflow, id, args, seed, meta, created, place)
     left join runs as p on p.id = z.run
     where (z.run in (select run from g)) is true or (z.run in (select id from s)) is true

@@ -9,8 +9,8 @@ use super::{ArgsCodec, Call, Returns};
 use crate::codec::encode_tagged;
 use crate::error::{Failure, FailureKind};
 use crate::model::{
-    AttemptFailure, Encoded, Ended, Limits, StepDefinition, StepFuture, StepOutcome, StepRun,
-    WorkflowDefinition, WorkflowFuture,
+    AttemptFailure, Encoded, Ended, Limits, Named, StepDefinition, StepFuture, StepOutcome,
+    StepRun, WorkflowDefinition, WorkflowFuture,
 };
 use crate::state::State;
 
@@ -34,13 +34,27 @@ pub trait Definition: Sized + 'static {
 
     #[doc(hidden)]
     fn returns() -> &'static Returns<Self::Return>;
+
+    /// What a call in a workflow does.
+    #[doc(hidden)]
+    fn kind() -> DefinitionKind;
+}
+
+/// What a definition is.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub enum DefinitionKind {
+    /// A step.
+    Step(&'static StepDefinition),
+    /// A workflow.
+    Workflow(&'static Named),
 }
 
 /// A function with side effects. Implemented by `#[step]` only.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a step",
     label = "this works on calls of `#[step]` functions only",
-    note = "a workflow is started with `runtime.start(call)`; this version awaits none in another"
+    note = "a workflow is started with `runtime.start(call)`; one that is awaited in a workflow is its child"
 )]
 pub trait Step: Definition {
     #[doc(hidden)]

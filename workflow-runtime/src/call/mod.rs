@@ -1,6 +1,7 @@
 //! A call of a step or workflow as a value: typed data, and a future.
 
 mod args;
+mod child;
 mod definition;
 mod direct;
 mod outcome;
@@ -17,27 +18,31 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 pub use args::{Arg, ArgsCodec, arg};
+pub use child::{Child, start};
 #[cfg(feature = "testing")]
 pub(crate) use definition::mock_step;
 pub(crate) use definition::unstorable;
-pub use definition::{Definer, Definition, Step, StepBody, Workflow, WorkflowBody};
+pub use definition::{Definer, Definition, DefinitionKind, Step, StepBody, Workflow, WorkflowBody};
 pub use definition::{begin_workflow, fail_step, run_step};
 pub use direct::Direct;
 pub use outcome::{Failing, Outcome, Storable, StorableError};
 pub use returns::{Returns, returns};
 
 use crate::codec::{Unstorable, fingerprint, within};
+use crate::durable::DurableFuture;
 use crate::error::{Failure, FailureKind};
-use crate::model::{RetryPolicy, StepOutcome};
+use crate::model::{RetryPolicy, StepOutcome, check_id};
 use crate::turn::{
-    CallSpec, Fault, Overrides, Place, Polled, Table, Target, drop_call, poll_call, set_fault,
-    with_table,
+    CallSpec, Fault, OnParentEnd, Overrides, Place, Polled, Table, Target, drop_call, poll_call,
+    set_fault, with_table,
 };
-use crate::workflow::DurableFuture;
 
 /// A call of a step or workflow, not made yet: what `charge(order)` gives.
 ///
 /// * Awaited in a workflow, a step call runs the step and is a checkpoint.
+/// * Awaited in a workflow, a workflow call runs a child: a run of its own, with a
+///   history of its own. [`workflow::start`](crate::workflow::start) gives a handle
+///   to it instead.
 /// * Given to [`Runtime::start`](crate::Runtime::start), a workflow call
 ///   starts a run.
 /// * [`direct`](Self::direct) runs the plain body of a step, for unit tests.
@@ -48,7 +53,8 @@ use crate::workflow::DurableFuture;
 /// # Cancel safety
 ///
 /// Dropped while it runs, its step is stopped and its result is no longer
-/// used; side effects of the step may have happened.
+/// used; side effects of the step may have happened. A child is cancelled, unless
+/// it is to be [abandoned](OnParentEnd::Abandon).
 #[must_use = "[WF012] a call does nothing until it is awaited in a workflow or given to a client"]
 pub struct Call<D: Definition> {
     args: Option<D::Args>,
@@ -65,6 +71,7 @@ pub(crate) struct Options {
     pub(crate) meta: BTreeMap<String, String>,
     retry: Option<RetryPolicy>,
     timeout: Option<Duration>,
+    on_parent_end: OnParentEnd,
 }
 
 impl<D: Definition> Unpin for Call<D> {}
@@ -131,6 +138,13 @@ impl<D: Definition> Call<D> {
 }
 
 impl<W: Workflow> Call<W> {
+    /// What becomes of a child that runs when its parent ends. Without a word it is
+    /// cancelled. Of no meaning for what a client starts.
+    pub fn on_parent_end(mut self, what: OnParentEnd) -> Self {
+        self.options.on_parent_end = what;
+        self
+    }
+
     /// Notes something about the run that is no argument: a tenant, a trace,
     /// who started it. [`step::meta`](crate::step::meta) and
     /// [`workflow::meta`](crate::workflow::meta) read it, lists of runs show it
@@ -174,26 +188,30 @@ impl<D: Definition> Drop for Call<D> {
 }
 
 /// Made once, at the first poll.
-fn spec<D: Step>(
+fn spec<D: Definition>(
     args: Arc<str>,
-    options: &Options,
+    options: Options,
     at: &'static Location<'static>,
 ) -> impl FnOnce(&Table) -> CallSpec + use<D> {
-    let definition = D::definition();
-    let Options { retry, timeout, .. } = *options;
-    let says = retry.is_some() || timeout.is_some();
-    let overrides = says.then(|| Box::new(Overrides { retry, timeout }));
-    move |_| CallSpec {
-        target: Target::Step { definition: Some(definition), overrides },
-        name: definition.named.name,
-        was: definition.named.was,
-        hash: fingerprint(&args),
-        args,
-        at,
+    move |table| {
+        let hash = fingerprint(&args);
+        let (target, name, was) = match D::kind() {
+            DefinitionKind::Step(definition) => {
+                let Options { retry, timeout, .. } = options;
+                let says = retry.is_some() || timeout.is_some();
+                let overrides = says.then(|| Box::new(Overrides { retry, timeout }));
+                let named = &definition.named;
+                (Target::Step { definition: Some(definition), overrides }, named.name, named.was)
+            }
+            DefinitionKind::Workflow(named) => {
+                (child::target(named.name, options, table), named.name, named.was)
+            }
+        };
+        CallSpec { target, name, was, args, hash, at }
     }
 }
 
-impl<D: Step> Call<D> {
+impl<D: Definition> Call<D> {
     /// The arguments as JSON, within the limit of the run that polls.
     fn encode(&mut self, limit: usize) -> Result<Arc<str>, Failure> {
         let name = D::NAME;
@@ -203,6 +221,7 @@ impl<D: Step> Call<D> {
         };
         let encoded = D::args().encode(&args).and_then(|text| {
             within(text.len(), limit).map_err(|error| format!("the arguments: {error}"))?;
+            self.options.id.as_deref().map_or(Ok(()), check_id)?;
             Ok(text)
         });
         match encoded {
@@ -216,19 +235,27 @@ impl<D: Step> Call<D> {
 
     fn outside(&self) -> Failure {
         let (name, at) = (D::NAME, self.at);
+        let instead = match D::kind() {
+            DefinitionKind::Step(_) => format!(
+                "Await it in a `#[workflow]` and start that, or call the plain body: \
+                 `{name}(..).direct().await`"
+            ),
+            DefinitionKind::Workflow(_) => format!(
+                "Start it with `client.start({name}(..)).await`, or await it in a `#[workflow]`"
+            ),
+        };
         Failure::of_kind(
             FailureKind::OutsideWorkflow,
             format!(
                 "[WF013] `{name}` at {at} was awaited outside its workflow, where nothing could record \
-                 it: in a spawned task, in another step or in `main`. Await it in a \
-                 `#[workflow]` and start that, or call the plain body: `{name}(..).direct().await`"
+                 it: in a spawned task, in another step or in `main`. {instead}"
             ),
         )
     }
 
     /// The recorded outcome as the workflow gets it. None: it cannot be read,
     /// and the run is set aside.
-    fn decode(outcome: StepOutcome) -> Option<D::Return> {
+    pub(crate) fn decode(outcome: StepOutcome) -> Option<D::Return> {
         let StepOutcome { text, value } = outcome;
         if let Some(value) = value.and_then(D::returns().unpack) {
             return Some(value);
@@ -244,7 +271,7 @@ impl<D: Step> Call<D> {
     }
 }
 
-impl<D: Step> Future for Call<D> {
+impl<D: Definition> Future for Call<D> {
     type Output = D::Return;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<D::Return> {
@@ -260,13 +287,13 @@ impl<D: Step> Future for Call<D> {
                     Ok(args) => args,
                     Err(failure) => return fail(failure),
                 };
-                let spec = spec::<D>(args, &self.options, self.at);
-                poll_call(&mut self.place, cx, spec)
+                let (options, at) = (std::mem::take(&mut self.options), self.at);
+                poll_call(&mut self.place, cx, spec::<D>(args, options, at))
             }
             Place::Made { .. } | Place::Done => {
                 // Made before: no spec is asked for.
                 let (options, at) = (Options::default(), self.at);
-                poll_call(&mut self.place, cx, spec::<D>(Arc::default(), &options, at))
+                poll_call(&mut self.place, cx, spec::<D>(Arc::default(), options, at))
             }
         };
         match polled {
@@ -277,7 +304,7 @@ impl<D: Step> Future for Call<D> {
     }
 }
 
-impl<D: Step> DurableFuture for Call<D> {}
+impl<D: Definition> DurableFuture for Call<D> {}
 
 /// The arguments of a run as they are stored.
 ///

@@ -46,7 +46,7 @@ impl Export {
         let not_found = || Error::new(ErrorKind::NotFound, format!("there is no run `{id}`"));
         let record = client.store.find(&id).await?.ok_or_else(not_found)?;
         let history = client.store.history(record.run).await?;
-        let stored = StoredRun { record, history, attempts: Vec::new(), cancels: Vec::new() };
+        let stored = StoredRun::read_back(record, history);
         let text = HistoryFile::of(&stored).and_then(|mut file| {
             file.redact(&fields)?;
             file.to_text()

@@ -5,9 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::outcome::RunResult;
-use super::{Commanding, ErrOf, Export, Inner, OkOf};
+use super::{Asking, Commanding, ErrOf, Export, Inner, OkOf, Sending, Watch};
 use crate::call::{Outcome, Workflow};
 use crate::error::{Error, ErrorKind, Failure};
+use crate::message::{Request, Signal};
 use crate::model::{
     Blocked, CommandKind, End, Ended, Event, History, HistoryEvent, Named, RunId, RunRecord,
     Status, read_meta,
@@ -133,6 +134,101 @@ impl<T, E> Handle<T, E> {
     /// [`ErrorKind::NotFound`], or the store did not answer.
     pub async fn meta(&self) -> Result<BTreeMap<String, String>, Error> {
         Ok(read_meta(self.record().await?.meta.as_deref()))
+    }
+
+    /// Sends a signal to the run, which takes it when it asks for it with
+    /// [`workflow::receive`](crate::workflow::receive).
+    ///
+    /// ```no_run
+    /// # use workflow_runtime::{Handle, Result, signal};
+    /// #[signal]
+    /// struct Approval {
+    ///     by: String,
+    /// }
+    ///
+    /// # async fn example(run: Handle<u32>) -> Result<()> {
+    /// run.send(Approval { by: "Ada".to_owned() }).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Guarantees
+    ///
+    /// Accepted, it is durable, and it is received once: before the run waits for
+    /// it, before it has begun, and before it is started, the signal is kept. Signals
+    /// of one sender that waits for each are received in their order. After a
+    /// restart of the run the next generation gets what was not received.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Ended`]: the run has ended. [`ErrorKind::MailboxFull`]: as many
+    /// wait as [`Builder::max_mailbox`](crate::Builder::max_mailbox) lets.
+    /// [`ErrorKind::Unstorable`]: it is over the payload limit, or JSON cannot carry
+    /// it. [`ErrorKind::Unavailable`]: the store did not answer; sent again under the
+    /// same [`message_id`](crate::Sending::message_id) it is there once.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been sent.
+    pub fn send<S: Signal>(&self, signal: S) -> Sending {
+        Sending::new(&self.client, Arc::clone(&self.id), signal)
+    }
+
+    /// What the run shows with
+    /// [`workflow::set_state`](crate::workflow::set_state), without touching it. None:
+    /// nothing yet. It stays readable when the run has ended.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`]: it is of another type. Or the store did not answer.
+    pub async fn state<S: serde::de::DeserializeOwned>(&self) -> Result<Option<S>, Error> {
+        self.client.shown(&self.id).await.map(|shown| shown.map(|(_, state)| state))
+    }
+
+    /// What the run shows, now and each time it says so: see [`Watch::next`].
+    #[must_use]
+    pub fn watch<S: serde::de::DeserializeOwned>(&self) -> Watch<S> {
+        Watch::new(&self.client, &self.id)
+    }
+
+    /// Asks something of the run, which answers it with
+    /// [`workflow::requested`](crate::workflow::requested), and waits for the reply.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use workflow_runtime::{Handle, Result, request};
+    /// #[request(reply = u64)]
+    /// struct AddItem {
+    ///     name: String,
+    /// }
+    ///
+    /// # async fn example(basket: Handle<u32>) -> Result<()> {
+    /// let item = AddItem { name: "tea".to_owned() };
+    /// let total = basket.ask(item).within(Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Guarantees
+    ///
+    /// As for [`send`](Self::send); it is answered once, also if the run or this
+    /// process crashes meanwhile. It waits through faults of the store.
+    ///
+    /// # Errors
+    ///
+    /// A failure of kind [`Rejected`](crate::FailureKind::Rejected): the run, or the
+    /// validation of the request, said no.
+    /// [`Unanswered`](crate::FailureKind::Unanswered): the run ended without an
+    /// answer. [`Unfinished`](crate::FailureKind::Unfinished): not within the time
+    /// given, or the store did not answer before it was on its way.
+    /// [`Undelivered`](crate::FailureKind::Undelivered): the run has ended, or its
+    /// mailbox is full. [`Unstorable`](crate::FailureKind::Unstorable).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, it may have been asked.
+    pub fn ask<R: Request>(&self, request: R) -> Asking<R> {
+        Asking::new(&self.client, Arc::clone(&self.id), request)
     }
 
     /// Cancels the run, in whatever state it is: its future is dropped, its

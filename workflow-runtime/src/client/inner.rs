@@ -13,8 +13,8 @@ use crate::call::{Call, Outcome, Workflow, encode_start};
 use crate::clock::{Clock, pause};
 use crate::codec::canonical;
 use crate::error::{Error, ErrorKind};
-use crate::model::{Limits, RunId, RunRecord, write_meta};
-use crate::store::{Accepted, Endings, MAX_ID, NewRun, Numbers, Pulse, Starts, Store};
+use crate::model::{Limits, RunId, RunRecord, check_id, write_meta};
+use crate::store::{Accepted, Endings, NewRun, Numbers, Pulse, Starts, Store};
 use crate::text::cut;
 
 /// What every handle shares.
@@ -25,6 +25,8 @@ pub(crate) struct Inner {
     pub(crate) starts: Arc<dyn Starts>,
     pub(crate) numbers: Numbers,
     pub(crate) limits: Limits,
+    /// Most signals that wait for one run.
+    pub(crate) max_mailbox: u32,
     pub(crate) clock: Arc<dyn Clock>,
     /// No worker of this process has the store, too.
     pub(crate) without_worker: bool,
@@ -102,7 +104,7 @@ impl Inner {
         W::Return: Outcome,
     {
         if let Some(id) = &id {
-            check_id(id)?;
+            check_id(id).map_err(unstorable)?;
         }
         // An id of the engine's is ordered: a random one costs the index dear.
         let id = id.unwrap_or_else(|| self.new_id());
@@ -148,8 +150,13 @@ impl Inner {
         answer.await.ok().transpose()
     }
 
+    /// Whether a signal can be stored under these names.
+    pub(super) fn check_message(&self, to: &str, message: Option<&str>) -> Result<(), Error> {
+        check_id(to).and_then(|()| message.map_or(Ok(()), check_id)).map_err(unstorable)
+    }
+
     /// A `UUIDv7`.
-    fn new_id(&self) -> Arc<str> {
+    pub(super) fn new_id(&self) -> Arc<str> {
         let mut random = [0; 10];
         self.chance.lock().unwrap_or_else(PoisonError::into_inner).fill_bytes(&mut random);
         let millis = u64::try_from(self.clock.now().as_millis()).unwrap_or(0);
@@ -198,14 +205,6 @@ const RETRY: Duration = Duration::from_millis(20);
 /// Longest shown arguments, in bytes.
 const SHOWN: usize = 200;
 
-fn check_id(id: &str) -> Result<(), Error> {
-    let found = id.len();
-    let fault = if found == 0 || found > MAX_ID {
-        format!("a workflow id has 1 to {MAX_ID} bytes, and this one has {found}")
-    } else if id.contains('\0') {
-        "a workflow id has no NUL character".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(Error::new(ErrorKind::Unstorable, fault))
+fn unstorable(fault: String) -> Error {
+    Error::new(ErrorKind::Unstorable, fault)
 }

@@ -1,6 +1,7 @@
 //! Starts runs, reads them, and asks things of them. A client and a worker meet
 //! only in the store.
 
+mod ask;
 mod command;
 mod export;
 mod handle;
@@ -8,6 +9,8 @@ mod health;
 mod inner;
 mod list;
 mod outcome;
+mod send;
+mod state;
 mod submit;
 
 use std::fmt;
@@ -16,6 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+pub use ask::Asking;
 pub use command::{CommandOutcome, Commanding};
 pub use export::Export;
 pub use handle::Handle;
@@ -24,10 +28,13 @@ pub use health::{Health, Trouble};
 pub(crate) use inner::Inner;
 pub use list::{Filter, Page};
 pub use outcome::RunResult;
+pub use send::Sending;
+pub use state::Watch;
 pub(crate) use submit::Submitter;
 
 use crate::call::{Call, Definer, Outcome, Workflow};
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Failure, FailureKind};
+use crate::message::{Request, Signal};
 use crate::model::{CommandKind, DeadLetter};
 
 /// The value and the error of a workflow's result.
@@ -51,6 +58,24 @@ impl<T, E> fmt::Debug for Starting<T, E> {
 
 impl<T, E> Future for Starting<T, E> {
     type Output = Result<Handle<T, E>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+/// A run that is started and waited for: see [`Client::run`].
+#[must_use = "a run is started when this is awaited"]
+pub struct Running<T, E>(Pin<Box<dyn Future<Output = Result<T, E>> + Send>>);
+
+impl<T, E> fmt::Debug for Running<T, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Running")
+    }
+}
+
+impl<T, E> Future for Running<T, E> {
+    type Output = Result<T, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.0.as_mut().poll(cx)
@@ -126,6 +151,64 @@ impl Client {
         handle_of::<W>(&self.inner, id.into().into(), None)
     }
 
+    /// Sends a signal to the run of that id: see [`Handle::send`].
+    pub fn send<S: Signal>(&self, id: impl Into<String>, signal: S) -> Sending {
+        Sending::new(&self.inner, id.into().into(), signal)
+    }
+
+    /// Asks something of the run of that id: see [`Handle::ask`].
+    pub fn ask<R: Request>(&self, id: impl Into<String>, request: R) -> Asking<R> {
+        Asking::new(&self.inner, id.into().into(), request)
+    }
+
+    /// Starts a run and waits for its end: the call of a service whose answer
+    /// survives crashes of both.
+    ///
+    /// ```
+    /// # use workflow_runtime::{Result, Runtime, workflow};
+    /// # #[workflow] async fn quote(item: String) -> Result<usize> { Ok(item.len()) }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<()> {
+    /// # let runtime = Runtime::builder("memory:").build().await?;
+    /// let price = runtime.client().run(quote("tea".to_owned()).id("quote-7")).await?;
+    /// assert_eq!(price, 3);
+    /// # runtime.shutdown().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The workflow's own error; what kept it from being started, as a failure of kind
+    /// [`FailureKind::Undelivered`](crate::FailureKind::Undelivered).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, the run may be started, and goes on; called again under the same id
+    /// it is found.
+    pub fn run<W>(&self, call: Call<W>) -> Running<OkOf<W>, ErrOf<W>>
+    where
+        W: Workflow,
+        W::Return: Outcome,
+        OkOf<W>: Send,
+        ErrOf<W>: Send,
+    {
+        let starting = self.start(call);
+        let fail = |failure| match (W::returns().fail)(failure).into_result() {
+            Err(error) => error,
+            Ok(_) => unreachable!("`fail` makes an error"),
+        };
+        Running(Box::pin(async move {
+            match starting.await {
+                Ok(run) => run.result().await,
+                Err(error) => {
+                    let (kind, message) = (FailureKind::Undelivered, error.to_string());
+                    Err(fail(Failure::of_kind(kind, message)))
+                }
+            }
+        }))
+    }
+
     /// Cancels the run of that id: see [`Handle::cancel`].
     pub fn cancel(&self, id: impl Into<String>) -> Commanding {
         Commanding::new(&self.inner, id.into().into(), None, CommandKind::Cancel)
@@ -152,8 +235,9 @@ impl Client {
     }
 
     /// What could not be done and waits for people: runs that brought their
-    /// process down too often. Newest first, 1,000 at most;
-    /// [`redrive`](Self::redrive) opens one again.
+    /// process down too often, which [`redrive`](Self::redrive) opens again, and
+    /// signals that were not received before their run ended. Newest first, 1,000
+    /// at most.
     ///
     /// # Errors
     ///

@@ -80,6 +80,7 @@ impl Starts for Submitter {
             seed,
             decided: None,
             meta,
+            parent: None,
             queued: true,
             at: self.clock.now(),
         }));
@@ -117,9 +118,11 @@ fn tell(reply: Reply<Told>) {
             let message = format!("the store refuses the start: {reason}");
             Err(Error::new(ErrorKind::Unstorable, message))
         }
-        Answer::Committed | Answer::Conflict | Answer::MissingPredecessor | Answer::NotEnded => {
-            Ok(Accepted::Started)
-        }
+        Answer::Committed
+        | Answer::Undelivered(_)
+        | Answer::Conflict
+        | Answer::MissingPredecessor
+        | Answer::NotEnded => Ok(Accepted::Started),
     };
     // Who asked may have given up.
     let _gone = accepted.send(told);

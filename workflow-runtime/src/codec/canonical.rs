@@ -4,9 +4,13 @@
 //! of `serde_json` that any crate may switch on decides the order of maps:
 //! the fingerprint must depend on neither. Works on the text as `serde_json`
 //! writes it, without spaces, and copies scalars as they stand, so numbers of
-//! any size keep their digits.
+//! any size keep their digits. What is nested deeper than `serde_json` reads is
+//! copied as it stands: whoever reads it back is refused, and it may be of any depth.
 
 use std::borrow::Cow;
+
+/// As deep as `serde_json` reads.
+const MAX_DEPTH: u32 = 128;
 
 /// The canonical form of `json`; borrowed where it already is canonical, which
 /// is so wherever there is no object with two keys.
@@ -15,7 +19,7 @@ pub(crate) fn canonical(json: &str) -> Cow<'_, str> {
         return Cow::Borrowed(json);
     }
     let mut out = String::with_capacity(json.len());
-    value(json, &mut out, &mut Vec::new());
+    value(json, &mut out, &mut Vec::new(), MAX_DEPTH);
     Cow::Owned(out)
 }
 
@@ -23,21 +27,21 @@ pub(crate) fn canonical(json: &str) -> Cow<'_, str> {
 /// its value as it stands.
 type Members<'a> = Vec<(&'a str, &'a str)>;
 
-/// Writes `json`, which is one value.
-fn value<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>) {
-    match json.as_bytes().first() {
-        Some(b'{') => object(json, out, members),
-        Some(b'[') => list(json, out, members),
+/// Writes `json`, which is one value, sorted down to that depth.
+fn value<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>, depth: u32) {
+    match (json.as_bytes().first(), depth.checked_sub(1)) {
+        (Some(b'{'), Some(inner)) => object(json, out, members, inner),
+        (Some(b'['), Some(inner)) => list(json, out, members, inner),
         _ => out.push_str(json),
     }
 }
 
-fn list<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>) {
+fn list<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>, depth: u32) {
     out.push('[');
     let mut rest = inside(json);
     while !rest.is_empty() {
         let (element, after) = rest.split_at(value_len(rest));
-        value(element, out, members);
+        value(element, out, members, depth);
         rest = after.strip_prefix(',').unwrap_or(after);
         if rest.len() < after.len() {
             out.push(',');
@@ -46,7 +50,7 @@ fn list<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>) {
     out.push(']');
 }
 
-fn object<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>) {
+fn object<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>, depth: u32) {
     let first = members.len();
     let mut rest = inside(json);
     while !rest.is_empty() {
@@ -67,7 +71,7 @@ fn object<'a>(json: &'a str, out: &mut String, members: &mut Members<'a>) {
         let Some((key, member)) = members.get(at).copied() else { break };
         out.push_str(key);
         out.push(':');
-        value(member, out, members);
+        value(member, out, members, depth);
     }
     out.push('}');
     members.truncate(first);
@@ -136,6 +140,18 @@ mod tests {
     #[test]
     fn without_a_second_key_nothing_is_copied() {
         assert!(matches!(canonical(r#"[1,{"a":[2,3]}]"#), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn brackets_without_end_take_no_time_and_no_stack() {
+        for open in ["[", "{\"a\":1,\"b\":"] {
+            let text = format!("[1,\"\",{}", open.repeat(100_000));
+            let copied = canonical(&text);
+            assert!(copied.len() > 100_000 && copied.len() < text.len() + 200);
+        }
+        // What can be read back is sorted to its last bracket.
+        let nested = |keys: &str| format!("{}{keys}{}", "[".repeat(126), "]".repeat(126));
+        assert_eq!(canonical(&nested(r#"{"b":1,"a":2}"#)), nested(r#"{"a":2,"b":1}"#));
     }
 
     /// A value made from a seed, written once in order and once in disorder.

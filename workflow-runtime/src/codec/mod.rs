@@ -53,6 +53,14 @@ pub(crate) fn encode_tagged<T: Serialize + ?Sized>(
     String::from_utf8(bytes).map_err(|error| Unstorable::Unencodable(error.to_string()))
 }
 
+/// Encodes a value by itself.
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T, limit: usize) -> Result<String, Unstorable> {
+    let text =
+        serde_json::to_string(value).map_err(|error| Unstorable::Unencodable(error.to_string()))?;
+    within(text.len(), limit)?;
+    Ok(text)
+}
+
 /// The value of `{"tag": value}` as text, if that is the tag.
 pub(crate) fn untagged<'a>(tag: &str, text: &'a str) -> Option<&'a str> {
     text.strip_prefix("{\"")?.strip_prefix(tag)?.strip_prefix("\":")?.strip_suffix('}')

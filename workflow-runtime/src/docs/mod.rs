@@ -9,6 +9,9 @@ pub mod determinism {}
 #[doc = include_str!("../../docs/checks.md")]
 pub mod checks;
 
+#[doc = include_str!("../../docs/communication.md")]
+pub mod communication {}
+
 #[doc = include_str!("../../docs/directing.md")]
 pub mod directing {}
 

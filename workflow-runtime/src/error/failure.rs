@@ -71,6 +71,14 @@ pub enum FailureKind {
     /// Code and history of the run disagree, and its workflow says
     /// `on_mismatch = fail`.
     Mismatch,
+    /// A signal was not delivered, or a child not started: there is no such run, it
+    /// has ended, its mailbox is full, or the workflow id is taken.
+    Undelivered,
+    /// A request was refused: what it asks for is not valid, or the run that got it
+    /// said no.
+    Rejected,
+    /// A request was not answered: its run ended without an answer.
+    Unanswered,
     /// A call was awaited where no workflow runs.
     OutsideWorkflow,
     /// There is no run of that workflow and id.

@@ -30,6 +30,10 @@ pub enum ErrorKind {
     Conflict,
     /// There is no such run.
     NotFound,
+    /// The run has ended: it receives nothing more.
+    Ended,
+    /// Too many signals wait for the run. Send again when it has received some.
+    MailboxFull,
     /// The runtime cannot work as it was configured: a bad URL, missing state,
     /// two workflows of one name, a schema of a newer version. Mend it.
     Configuration,

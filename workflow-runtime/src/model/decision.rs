@@ -16,6 +16,16 @@ const MAX_ARGS: usize = 4096;
 pub(crate) enum CallKind {
     Step,
     Timer,
+    /// A signal is waited for.
+    Receive,
+    /// Another workflow is run.
+    Child,
+    /// A signal is sent.
+    Send,
+    /// A request is sent, and its reply waited for.
+    Ask,
+    /// A request is answered.
+    Reply,
 }
 
 impl CallKind {
@@ -23,6 +33,11 @@ impl CallKind {
         match self {
             Self::Step => "step",
             Self::Timer => "timer",
+            Self::Receive => "receive",
+            Self::Child => "child",
+            Self::Send => "send",
+            Self::Ask => "ask",
+            Self::Reply => "reply",
         }
     }
 }
@@ -65,6 +80,16 @@ struct Stored<'a> {
     #[serde(default)]
     timer: Option<String>,
     #[serde(default)]
+    receive: Option<String>,
+    #[serde(default)]
+    child: Option<String>,
+    #[serde(default)]
+    send: Option<String>,
+    #[serde(default)]
+    ask: Option<String>,
+    #[serde(default)]
+    reply: Option<String>,
+    #[serde(default)]
     hash: Option<String>,
     #[serde(default)]
     at: Option<String>,
@@ -91,9 +116,10 @@ impl Decision {
         let hashed = write!(to, ",\"hash\":\"{:016x}\"", args.hash);
         debug_assert!(written.is_ok() && hashed.is_ok(), "writing to a string cannot fail");
         if let Some(at) = args.at {
-            to.push_str(",\"at\":");
-            // A path of Windows has backslashes.
-            write_text(to, &format!("{}:{}:{}", at.file(), at.line(), at.column()));
+            to.push_str(",\"at\":\"");
+            write_path(to, at.file());
+            let placed = write!(to, ":{}:{}\"", at.line(), at.column());
+            debug_assert!(placed.is_ok(), "writing to a string cannot fail");
         }
         if args.text.len() <= MAX_ARGS {
             to.push_str(",\"args\":");
@@ -104,10 +130,18 @@ impl Decision {
 
     fn from_stored(stored: Stored<'_>) -> Result<Self, String> {
         let Some(call) = stored.call else { return Err("a call has no number".to_owned()) };
-        let (kind, name) = match (stored.step, stored.timer) {
-            (Some(name), None) => (CallKind::Step, name),
-            (None, Some(name)) => (CallKind::Timer, name),
-            _ => return Err(format!("call {call} is of no known kind")),
+        let kinds = [
+            (CallKind::Step, stored.step),
+            (CallKind::Timer, stored.timer),
+            (CallKind::Receive, stored.receive),
+            (CallKind::Child, stored.child),
+            (CallKind::Send, stored.send),
+            (CallKind::Ask, stored.ask),
+            (CallKind::Reply, stored.reply),
+        ];
+        let mut named = kinds.into_iter().filter_map(|(kind, name)| Some((kind, name?)));
+        let (Some((kind, name)), None) = (named.next(), named.next()) else {
+            return Err(format!("call {call} is of no known kind"));
         };
         let hash = stored.hash.map(|hash| {
             u64::from_str_radix(&hash, 16)
@@ -157,6 +191,17 @@ fn write_text(to: &mut String, text: &str) {
     to.push_str(&serde_json::Value::from(text).to_string());
 }
 
+/// A path within quotes. Each decision has one: it is copied as it is unless it
+/// is of Windows, with backslashes.
+fn write_path(to: &mut String, path: &str) {
+    let plain = |byte: u8| byte >= b' ' && byte != b'"' && byte != b'\\';
+    if path.bytes().all(plain) {
+        return to.push_str(path);
+    }
+    let quoted = serde_json::Value::from(path).to_string();
+    to.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
+}
+
 /// Arguments of a call, for [`Decision::write`].
 #[derive(Clone, Copy)]
 pub(crate) struct Args<'a> {
@@ -175,6 +220,17 @@ mod tests {
         Decision::write(&mut stored, CallId(3), CallKind::Step, name, args);
         stored.push(']');
         Decisions::read(&stored).unwrap().calls.remove(0)
+    }
+
+    #[test]
+    fn a_path_of_any_system_is_read_back() {
+        for path in ["src/main.rs", "C:\\shop\\src\\main.rs", "a \"quoted\" folder/größe.rs", ""]
+        {
+            let mut text = "\"".to_owned();
+            write_path(&mut text, path);
+            text.push('"');
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), path);
+        }
     }
 
     #[test]

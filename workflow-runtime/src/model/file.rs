@@ -7,8 +7,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 #[cfg(feature = "testing")]
-use super::{CallId, End, EventKind, RunId, RunRecord, WriterId};
-use super::{Ended, Event, StoredRun};
+use super::{CallId, End, Ended, EventKind, RunId, RunRecord, WriterId};
+use super::{Event, StoredRun};
 use crate::clock::Timestamp;
 
 /// The version of the format.
@@ -161,6 +161,8 @@ impl HistoryFile {
             Ok::<_, String>(End { how, output: end.output.get().into(), at: end.at })
         });
         let record = RunRecord {
+            parent: None,
+            generation: 1,
             run: RunId(self.run),
             workflow: self.workflow.into(),
             id: self.id.into(),

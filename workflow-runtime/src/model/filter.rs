@@ -80,6 +80,7 @@ pub struct DeadLetter {
     pub(crate) workflow: String,
     pub(crate) kind: String,
     pub(crate) reason: String,
+    pub(crate) body: Option<String>,
     pub(crate) at: Timestamp,
 }
 
@@ -96,7 +97,7 @@ impl DeadLetter {
         &self.workflow
     }
 
-    /// What is dead: `run`.
+    /// What is dead: `run`; `signal`: it was not received before its run ended.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.kind
@@ -112,5 +113,11 @@ impl DeadLetter {
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.at
+    }
+
+    /// What the signal carried, as JSON; none for a run.
+    #[must_use]
+    pub fn body(&self) -> Option<&str> {
+        self.body.as_deref()
     }
 }

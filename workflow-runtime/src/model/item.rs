@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{CallId, Command, Event, RunId, Status, WriterId};
+use super::{CallId, Command, Event, Mail, RunId, Status, Traffic, Undelivered, WriterId};
 use crate::clock::Timestamp;
 
 /// What one run wants committed together. Sent again after a lost reply it is
@@ -35,6 +35,14 @@ pub(crate) struct Item {
     pub(crate) obeys: i64,
     /// It got further than when it was claimed: it is suspected no more.
     pub(crate) progress: bool,
+    /// What it asks of others, and what it took of theirs.
+    pub(crate) traffic: Option<Box<Traffic>>,
+    /// The same of the turn that ends it: nothing of it, if the run does not end.
+    pub(crate) last_traffic: Option<Box<Traffic>>,
+    /// How many messages for it its memory knows of.
+    pub(crate) heard: i64,
+    /// Whose child it is: told of the end in the same commit.
+    pub(crate) parent: Option<RunId>,
 }
 
 /// A new run.
@@ -50,6 +58,8 @@ pub(crate) struct Start {
     pub(crate) decided: Option<Arc<str>>,
     /// JSON map of texts.
     pub(crate) meta: Option<Arc<str>>,
+    /// The run that waits for it, and its call.
+    pub(crate) parent: Option<(RunId, CallId)>,
     /// Nobody has it in hand: whoever claims it runs it.
     pub(crate) queued: bool,
     pub(crate) at: Timestamp,
@@ -80,6 +90,7 @@ pub(crate) enum Ended {
 }
 
 impl Ended {
+    #[cfg(any(feature = "postgres", feature = "sqlite", feature = "testing"))]
     pub(crate) const ALL: [Self; 5] =
         [Self::Completed, Self::Failed, Self::Cancelled, Self::Dead, Self::Continued];
 
@@ -172,7 +183,36 @@ impl Item {
             unblock: false,
             obeys: 0,
             progress: false,
+            traffic: None,
+            last_traffic: None,
+            heard: 0,
+            parent: None,
         }
+    }
+
+    /// Everything it asks of others, if it goes in whole.
+    pub(crate) fn all_traffic(&self) -> impl Iterator<Item = &Traffic> + Clone {
+        self.traffic.iter().chain(&self.last_traffic).map(|traffic| &**traffic)
+    }
+
+    /// What it asks of others if it was answered so.
+    pub(crate) fn traffic_of(&self, answer: &Answer) -> impl Iterator<Item = &Traffic> {
+        let some = matches!(answer, Answer::Committed | Answer::NotEnded);
+        let all = *answer == Answer::Committed;
+        let traffic = self.traffic.iter().filter(move |_| some);
+        traffic.chain(self.last_traffic.iter().filter(move |_| all)).map(|traffic| &**traffic)
+    }
+
+    /// When it happened, as far as it says.
+    pub(crate) fn at(&self) -> Timestamp {
+        let start = self.start.as_ref().map(|start| start.at);
+        self.events.last().map(|event| event.at).or(start).unwrap_or_default()
+    }
+
+    /// The row whose turn ended the run, if it is one of an item that ends it.
+    pub(crate) fn delivered_end(&self) -> Option<u32> {
+        let last = self.events.last().filter(|last| last.decided.is_some());
+        self.end.as_ref().and(last).map(|last| last.seq)
     }
 
     /// Bytes of text it carries.
@@ -186,7 +226,11 @@ impl Item {
     }
 
     fn texts(&self) -> impl Iterator<Item = &Arc<str>> {
-        let starts = self.start.iter().chain(&self.successor).flat_map(|start| {
+        let traffic = self.all_traffic();
+        let children = traffic.clone().flat_map(|all| all.children.iter().map(|(_, start)| start));
+        let posts = traffic.flat_map(|all| all.posts.iter().map(|(_, post)| &post.body));
+        let starts = self.start.iter().chain(&self.successor).map(|start| &**start);
+        let starts = starts.chain(children).flat_map(|start| {
             let (decided, meta) = (start.decided.as_ref(), start.meta.as_ref());
             [Some(&start.id), Some(&start.args), decided, meta].into_iter().flatten()
         });
@@ -196,7 +240,7 @@ impl Item {
         let attempts = attempts.flat_map(|record| record.detail.iter().chain([&record.error]));
         let ends = self.end.iter().map(|end| &end.output);
         let blocks = self.block.iter().map(|block| &block.report);
-        starts.chain(events).chain(attempts).chain(ends).chain(blocks)
+        starts.chain(events).chain(attempts).chain(ends).chain(blocks).chain(posts)
     }
 }
 
@@ -215,11 +259,14 @@ pub(crate) enum Answer {
     /// The row before its first is not there: the store forgot something that
     /// it had acknowledged.
     MissingPredecessor,
-    /// Its events are durable, and the run goes on: somebody asked for its
-    /// cancellation before it ended. The last event is not delivered.
+    /// Its events are durable, and it did not end the run: somebody asked for
+    /// its cancellation before. The last event is not delivered. Since then the
+    /// run may have ended otherwise.
     NotEnded,
     /// It can never be stored; the reason.
     Refused(String),
+    /// It is durable, except what these calls ask of others.
+    Undelivered(Vec<(CallId, Undelivered)>),
 }
 
 /// One run as the store has it, without its history.
@@ -232,6 +279,10 @@ pub(crate) struct RunRecord {
     pub(crate) seed: i64,
     pub(crate) decided: Option<Arc<str>>,
     pub(crate) meta: Option<Arc<str>>,
+    /// The run that waits for it, and its call.
+    pub(crate) parent: Option<(RunId, CallId)>,
+    /// From 1; a restart begins the next.
+    pub(crate) generation: u32,
     pub(crate) created: Timestamp,
     pub(crate) end: Option<End>,
     pub(crate) open: Option<OpenRun>,
@@ -264,6 +315,8 @@ pub(crate) struct OpenRun {
     pub(crate) claims: u32,
     /// JSON of a `Blocked`, if it is set aside.
     pub(crate) blocked: Option<Arc<str>>,
+    /// How many messages have come for it, ever.
+    pub(crate) mail: i64,
 }
 
 /// One open run with everything needed to go on with it.
@@ -274,4 +327,14 @@ pub(crate) struct StoredRun {
     pub(crate) attempts: Vec<AttemptRecord>,
     /// Cancellations that are not in the history yet, oldest first.
     pub(crate) cancels: Vec<Command>,
+    /// Messages that it has not taken, oldest first.
+    pub(crate) mail: Vec<Mail>,
+}
+
+impl StoredRun {
+    /// A run as far as a replay needs it.
+    pub(crate) fn read_back(record: RunRecord, history: Vec<Event>) -> Self {
+        let (attempts, cancels, mail) = (Vec::new(), Vec::new(), Vec::new());
+        Self { record, history, attempts, cancels, mail }
+    }
 }

@@ -32,7 +32,7 @@ pub struct ComparedCall {
 /// A call, for people.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct CallText {
-    /// `step` or `timer`.
+    /// `step`, `timer`, `child`, `send`, `receive`, `ask` or `reply`.
     pub kind: String,
     /// Its stable name.
     pub name: String,
@@ -108,13 +108,16 @@ impl Mismatch {
     pub fn fix(&self) -> Option<String> {
         match &self.cause {
             MismatchCause::Inserted(name) => {
-                Some(format!("if workflow::patched(\"{name}\") {{ {name}(..).await?; }}"))
+                Some(format!("if workflow::patched(\"{name}\") {{ {}; }}", self.code(name)))
             }
-            MismatchCause::Removed(name) => {
-                Some(format!("if !workflow::patched(\"without-{name}\") {{ {name}(..).await?; }}"))
-            }
+            MismatchCause::Removed(name) => Some(format!(
+                "if !workflow::patched(\"without-{name}\") {{ {}; }}",
+                self.code(name)
+            )),
             MismatchCause::Replaced { was, is } => Some(format!(
-                "if workflow::patched(\"{is}\") {{ {is}(..).await?; }} else {{ {was}(..).await?; }}"
+                "if workflow::patched(\"{is}\") {{ {}; }} else {{ {}; }}",
+                self.code(is),
+                self.code(was)
             )),
             MismatchCause::Arguments(name) => Some(format!(
                 "if workflow::patched(\"{name}-2\") {{ {name}(..new..) }} else {{ {name}(..old..) }}"
@@ -124,6 +127,19 @@ impl Mismatch {
             | MismatchCause::NotAwaited
             | MismatchCause::NotDeterministic(_)
             | MismatchCause::OtherResult { .. } => None,
+        }
+    }
+
+    /// How a call of that name stands in a workflow.
+    fn code(&self, name: &str) -> String {
+        let sides = self.calls.iter().flat_map(|call| [&call.recorded, &call.actual]);
+        let kind = sides.flatten().find(|call| call.name == name).map(|call| &*call.kind);
+        match kind {
+            Some("timer") => format!("workflow::{name}(..).await"),
+            Some(to @ ("send" | "ask")) => format!("workflow::{to}(.., {name} {{ .. }}).await?"),
+            Some("receive") => format!("workflow::receive::<{name}>().await"),
+            Some("reply") => "asked.reply(..).await".to_owned(),
+            _ => format!("{name}(..).await?"),
         }
     }
 }

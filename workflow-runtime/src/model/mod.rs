@@ -11,6 +11,7 @@ mod filter;
 mod history;
 mod id;
 mod item;
+mod mail;
 mod meta;
 mod mismatch;
 mod retry;
@@ -29,9 +30,12 @@ pub(crate) use file::HistoryFile;
 pub(crate) use filter::RunQuery;
 pub use filter::{DeadLetter, RunSummary};
 pub use history::{History, HistoryEvent};
-pub(crate) use id::{CallId, RunId, WriterId};
+pub(crate) use id::{CallId, MAX_ID, RunId, WriterId, check_id};
 pub(crate) use item::{
     Answer, AttemptRecord, Block, End, Ended, Item, OpenRun, RunRecord, Start, StoredRun,
+};
+pub(crate) use mail::{
+    AllNews, Asker, Mail, MailKind, News, Post, Shown, Traffic, Undelivered, request_body,
 };
 pub(crate) use meta::{read_meta, write_meta};
 pub use mismatch::{CallText, ComparedCall, Mismatch, MismatchCause};

@@ -63,6 +63,7 @@ pub enum Durability {
 /// The default bound of one stored value: 1 MiB.
 const MAX_PAYLOAD: usize = 1 << 20;
 const MAX_HISTORY: u32 = 50_000;
+const MAX_MAILBOX: u32 = 10_000;
 const MAX_RUNS: usize = 10_000;
 const SCHEMA: &str = "workflow";
 const LEASE: Duration = Duration::from_secs(15);
@@ -84,6 +85,7 @@ impl Builder {
             limits: Limits { payload: MAX_PAYLOAD },
             max_history: MAX_HISTORY,
             strict_arguments: false,
+            max_mailbox: MAX_MAILBOX,
             max_runs: MAX_RUNS,
             max_steps: MAX_STEPS,
             max_claims: 5,
@@ -172,6 +174,13 @@ impl Builder {
     /// those of another call, always block.
     pub fn strict_arguments(mut self) -> Self {
         self.settings.strict_arguments = true;
+        self
+    }
+
+    /// Most signals that wait for one run. One more is refused, with an error that
+    /// says so to its sender, whose builder counts. Default: 10,000.
+    pub fn max_mailbox(mut self, signals: u32) -> Self {
+        self.settings.max_mailbox = signals.max(1);
         self
     }
 
@@ -347,6 +356,7 @@ impl Builder {
         let pulse = Arc::<Pulse>::default();
         let store = self.open(Use::Run, &pulse).await?;
         let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
+        let max_mailbox = self.settings.max_mailbox;
         let (clock, store_clock) = clock_of(&*store);
         let life = Life::begin(Making {
             store: Arc::clone(&store),
@@ -371,6 +381,7 @@ impl Builder {
             starts,
             numbers,
             limits,
+            max_mailbox,
             clock,
             without_worker: false,
             exclusive: false,
@@ -406,6 +417,7 @@ impl Builder {
         let store = self.open(Use::Direct, &pulse).await?;
         let writer = WriterId(store.reserve(Counter::Writers, 1).await?);
         let (limits, endings) = (self.settings.limits, Arc::new(Endings::default()));
+        let max_mailbox = self.settings.max_mailbox;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let starts = Submitter::start(&store, &endings, Arc::clone(&clock), writer)?;
         let numbers = Numbers::new(Arc::clone(&store));
@@ -417,6 +429,7 @@ impl Builder {
             starts,
             numbers,
             limits,
+            max_mailbox,
             clock,
             without_worker: true,
             exclusive: false,

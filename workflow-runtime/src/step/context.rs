@@ -1,10 +1,11 @@
 //! Which attempt of which step is running.
 
+use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use super::Cancel;
+use super::{Cancel, Mailer};
 use crate::model::{CallId, RunId};
 
 /// Which attempt of which step is running.
@@ -23,7 +24,11 @@ pub(crate) struct StepContext {
     pub(crate) cancel: Arc<Cancel>,
     /// Where heartbeats go, and the run's place there.
     pub(crate) heart: Option<(Arc<dyn Heart>, usize)>,
-    /// Largest detail, in bytes.
+    /// Where its signals go.
+    pub(crate) mailer: Option<Arc<dyn Mailer>>,
+    /// Signals that it has sent.
+    pub(crate) sent: Cell<u32>,
+    /// Largest detail or signal, in bytes.
     pub(crate) payload_limit: usize,
 }
 
@@ -51,6 +56,11 @@ pub(super) fn current() -> Option<StepContext> {
     CURRENT.try_with(Clone::clone).ok()
 }
 
+/// Counts one more signal of the attempt; gives how many came before.
+pub(super) fn count_send() -> u32 {
+    CURRENT.try_with(|context| context.sent.replace(context.sent.get() + 1)).unwrap_or(0)
+}
+
 impl StepContext {
     /// For a body that runs without a workflow.
     pub(crate) fn direct() -> Self {
@@ -64,6 +74,8 @@ impl StepContext {
             detail: None,
             cancel: Arc::default(),
             heart: None,
+            mailer: None,
+            sent: Cell::new(0),
             payload_limit: usize::MAX,
         }
     }

@@ -2,6 +2,7 @@
 
 mod cancel;
 mod context;
+mod send;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,6 +11,8 @@ use sha2::{Digest as _, Sha256};
 pub(crate) use cancel::Cancel;
 pub use cancel::Cancelled;
 pub(crate) use context::{Heart, StepContext, scope};
+pub use send::send;
+pub(crate) use send::{Letter, Mailer, Posted};
 
 use crate::codec;
 use crate::error::{Failure, FailureKind, Result};

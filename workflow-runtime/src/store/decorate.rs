@@ -2,7 +2,7 @@
 //! to the store inside.
 
 /// Writes `impl Store` for a decorator with a field `inner`: `commit`, `claim`,
-/// `load`, `find`, `find_first`, `history` and `ends` are its own.
+/// `load`, `find`, `find_first`, `history`, `ends`, `post`, `reply`, `shown`, `news` and `dead_letters` are its own.
 macro_rules! decorate {
     (impl $([$($generics:tt)*])? Store for $name:ty { $($own:tt)* }) => {
         #[async_trait::async_trait]
@@ -51,18 +51,14 @@ macro_rules! decorate {
             async fn list(&self, query: RunQuery) -> Result<Vec<RunSummary>, Error> {
                 self.inner.list(query).await
             }
-            async fn dead_letters(
-                &self,
-                after: Option<i64>,
-                limit: u32,
-            ) -> Result<Vec<DeadLetter>, Error> {
-                self.inner.dead_letters(after, limit).await
-            }
             async fn old(&self, after: RunId, before: Timestamp) -> Result<Sweep, Error> {
                 self.inner.old(after, before).await
             }
             async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
                 self.inner.delete(runs).await
+            }
+            async fn reply_read(&self, message: &str) -> Result<(), Error> {
+                self.inner.reply_read(message).await
             }
             async fn backup(&self, to: &std::path::Path) -> Result<(), Error> {
                 self.inner.backup(to).await

@@ -10,8 +10,8 @@ use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::{Timestamp, pause};
 use crate::error::Error;
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
 };
 
 /// What happens around the calls of a store.
@@ -93,6 +93,30 @@ decorate! {
 
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             self.inner.history(run).await
+        }
+
+        async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+            self.inner.post(posts).await
+        }
+
+        async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+            self.inner.shown(id).await
+        }
+
+        async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+            self.inner.reply(message).await
+        }
+
+        async fn dead_letters(
+            &self,
+            after: Option<i64>,
+            limit: u32,
+        ) -> Result<Vec<DeadLetter>, Error> {
+            self.inner.dead_letters(after, limit).await
+        }
+
+        async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+            self.inner.news(writer).await
         }
 
         async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {

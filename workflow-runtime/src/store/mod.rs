@@ -56,12 +56,9 @@ pub(crate) use watched::WatchedStore;
 use crate::clock::Timestamp;
 use crate::error::{Error, Failure, FailureKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, StoredRun, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Ended, Event, Item, Post, RunId,
+    RunQuery, RunRecord, RunSummary, Shown, StoredRun, Undelivered, WriterId, check_id,
 };
-
-/// Longest workflow id, in bytes.
-pub(crate) const MAX_ID: usize = 512;
 
 /// Largest single value of an item, in bytes: mostly what one turn decided. An
 /// item of many events may be larger.
@@ -69,13 +66,8 @@ pub(crate) const MAX_VALUE: usize = 64 << 20;
 
 /// Why no store takes the item, if none does.
 pub(crate) fn refusal(item: &Item) -> Option<Answer> {
-    if let Some(start) = &item.start
-        && (start.id.is_empty() || start.id.len() > MAX_ID)
-    {
-        let found = start.id.len();
-        return Some(Answer::Refused(format!(
-            "a workflow id has 1 to {MAX_ID} bytes, and this one {found}"
-        )));
+    if let Some(Err(fault)) = item.start.as_ref().map(|start| check_id(&start.id)) {
+        return Some(Answer::Refused(fault));
     }
     let largest = item.largest();
     (largest > MAX_VALUE).then(|| {
@@ -194,6 +186,22 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// a run go those before it, and its id is free.
     async fn delete(&self, runs: &[RunId]) -> Result<u32, Error>;
 
+    /// Delivers signals; answers each, in order. One that was accepted before is
+    /// accepted again, and is there once.
+    async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error>;
+
+    /// What the run of that workflow id shows.
+    async fn shown(&self, id: &str) -> Result<Option<Shown>, Error>;
+
+    /// The reply to a request of a client, if it has come.
+    async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error>;
+
+    /// The client has read it.
+    async fn reply_read(&self, message: &str) -> Result<(), Error>;
+
+    /// What has come for runs of `writer` since it was told last, some of them.
+    async fn news(&self, writer: WriterId) -> Result<AllNews, Error>;
+
     /// Writes a copy of everything to a file.
     async fn backup(&self, to: &Path) -> Result<(), Error>;
 
@@ -263,6 +271,29 @@ pub(crate) fn dead(claims: u32, at: Timestamp) -> End {
 /// The end of a run that was terminated.
 pub(crate) fn terminated(command: &Command) -> End {
     end_of(FailureKind::Cancelled, Ended::Cancelled, command.message(), command.at)
+}
+
+/// The reply to a request whose run ended without one.
+pub(crate) fn unanswered() -> String {
+    let message = "the run ended without an answer";
+    let failure = Failure::of_kind(FailureKind::Unanswered, message);
+    serde_json::json!({ "failure": failure }).to_string()
+}
+
+/// Why a signal waits for people.
+pub(crate) fn unread_reason(name: &str) -> String {
+    format!("the run ended before it received `{name}`")
+}
+
+/// The message that a signal becomes which a run had and did not take.
+pub(crate) fn not_taken_id(run: RunId, n: usize) -> String {
+    format!("not-taken-{run}-{n}")
+}
+
+/// The number that it has in the mailbox of the next generation: before all that
+/// came later.
+pub(crate) fn not_taken_number(next: RunId, n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX).saturating_sub(next.0 << 24)
 }
 
 /// What an end by the runtime says.

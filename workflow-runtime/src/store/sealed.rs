@@ -9,8 +9,8 @@ use crate::clock::Timestamp;
 use crate::codec::{Codec, open, seal};
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Blocked, BlockedKind, Command, Commanded, DeadLetter, End, Event, Item, RunId,
-    RunQuery, RunRecord, RunSummary, StoredRun, WriterId,
+    AllNews, Answer, Blocked, BlockedKind, Command, Commanded, DeadLetter, End, Event, Item, Post,
+    RunId, RunQuery, RunRecord, RunSummary, StoredRun, Undelivered, WriterId,
 };
 
 /// The store with its codec.
@@ -51,6 +51,13 @@ impl SealedStore {
         for start in item.start.iter_mut().chain(&mut item.successor) {
             self.seal(&mut start.args)?;
             self.seal_some(&mut start.decided)?;
+        }
+        for traffic in item.traffic.iter_mut().chain(&mut item.last_traffic) {
+            self.seal_some(&mut traffic.state)?;
+            traffic.replies.iter_mut().try_for_each(|(_, body)| self.seal(body))?;
+            traffic.children.iter_mut().try_for_each(|(_, start)| self.seal(&mut start.args))?;
+            traffic.posts.iter_mut().try_for_each(|(_, post)| self.seal(&mut post.body))?;
+            traffic.not_taken.iter_mut().try_for_each(|(_, body)| self.seal(body))?;
         }
         for event in &mut item.events {
             self.seal_some(&mut event.payload)?;
@@ -95,14 +102,15 @@ impl SealedStore {
     }
 
     fn opened(&self, stored: StoredRun) -> Result<StoredRun, String> {
-        let StoredRun { record, history, mut attempts, cancels } = stored;
+        let StoredRun { record, history, mut attempts, cancels, mut mail } = stored;
+        mail.iter_mut().try_for_each(|mail| self.open(&mut mail.body))?;
         let history = history.into_iter().map(|event| self.opened_event(event));
         for record in &mut attempts {
             self.open(&mut record.error)?;
             self.open_some(&mut record.detail)?;
         }
         let history = history.collect::<Result<_, _>>()?;
-        Ok(StoredRun { record: self.opened_record(record)?, history, attempts, cancels })
+        Ok(StoredRun { record: self.opened_record(record)?, history, attempts, cancels, mail })
     }
 }
 
@@ -159,6 +167,47 @@ decorate! {
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             let events = self.inner.history(run).await?.into_iter();
             events.map(|event| self.opened_event(event).map_err(corrupt)).collect()
+        }
+
+        async fn post(&self, mut posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+            let sealed = posts.iter_mut().try_for_each(|post| self.seal(&mut post.body));
+            sealed.map_err(|reason| Error::new(ErrorKind::Unstorable, reason))?;
+            self.inner.post(posts).await
+        }
+
+        async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+            let mut all = self.inner.news(writer).await?;
+            let mut mail = all.of_runs.iter_mut().flat_map(|news| &mut news.mail);
+            mail.try_for_each(|mail| self.open(&mut mail.body)).map_err(corrupt)?;
+            Ok(all)
+        }
+
+        async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+            let mut shown = self.inner.shown(id).await?;
+            if let Some(shown) = &mut shown {
+                self.open(&mut shown.body).map_err(corrupt)?;
+            }
+            Ok(shown)
+        }
+
+        async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+            let mut reply = self.inner.reply(message).await?;
+            self.open_some(&mut reply).map_err(corrupt)?;
+            Ok(reply)
+        }
+
+        async fn dead_letters(
+            &self,
+            after: Option<i64>,
+            limit: u32,
+        ) -> Result<Vec<DeadLetter>, Error> {
+            let mut letters = self.inner.dead_letters(after, limit).await?;
+            for body in letters.iter_mut().filter_map(|letter| letter.body.as_mut()) {
+                if let Some(plain) = open(&*self.codec, body).map_err(corrupt)? {
+                    *body = plain;
+                }
+            }
+            Ok(letters)
         }
 
         async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {

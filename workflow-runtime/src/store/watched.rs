@@ -8,8 +8,8 @@ use super::{Counter, Loaded, Pulse, Store, Sweep, TakeOver};
 use crate::clock::{Moment, Timestamp};
 use crate::error::Error;
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
 };
 
 /// The store with its pulse.
@@ -66,6 +66,30 @@ decorate! {
 
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             self.noted(self.inner.history(run)).await
+        }
+
+        async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+            self.noted(self.inner.post(posts)).await
+        }
+
+        async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+            self.noted(self.inner.news(writer)).await
+        }
+
+        async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+            self.noted(self.inner.shown(id)).await
+        }
+
+        async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+            self.noted(self.inner.reply(message)).await
+        }
+
+        async fn dead_letters(
+            &self,
+            after: Option<i64>,
+            limit: u32,
+        ) -> Result<Vec<DeadLetter>, Error> {
+            self.noted(self.inner.dead_letters(after, limit)).await
         }
 
         async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {

@@ -87,6 +87,7 @@ pub(super) fn settings(build: &str) -> Settings {
         limits: Limits { payload: 1 << 20 },
         max_history: 50_000,
         strict_arguments: true,
+        max_mailbox: 10_000,
         max_runs: 10_000,
         max_steps: 10_000,
         max_claims: 5,
@@ -218,8 +219,15 @@ impl Driver {
             self.tasks.drop_one(life.commits);
             let (store, world) = (Arc::clone(&self.store), Arc::clone(&self.world));
             let (writer, now) = (life.writer, self.world.now());
+            let endings = Arc::clone(&self.endings);
             self.tasks.spawn(async move {
-                if let Err(error) = store.release(writer, now).await {
+                let ended = async {
+                    store.release(writer, now).await?;
+                    // It may have ended a run and never learnt it: whoever waits
+                    // in its process looks into the store.
+                    tell_ends(&*store, &endings).await
+                };
+                if let Err(error) = ended.await {
                     world.violation(format!("what a process held is not freed: {error}"));
                 }
                 world.nudge();

@@ -98,6 +98,9 @@ pub(super) struct Chance {
 /// The environment variable that repeats one schedule.
 const SCHEDULE: &str = "WORKFLOW_SCHEDULE";
 
+/// The environment variable that says how many random schedules are run.
+const SCHEDULES: &str = "WORKFLOW_SCHEDULES";
+
 /// Runs a test as its attribute says.
 ///
 /// # Panics
@@ -241,6 +244,11 @@ impl Explorer<'_> {
     }
 
     fn random(&self, count: u32) -> u32 {
+        let wrong = |text| fail(&format!("{SCHEDULES}={text}: expected a number of schedules"));
+        let count = match std::env::var(SCHEDULES) {
+            Ok(text) => text.parse().unwrap_or_else(|_| wrong(&text)),
+            Err(_) => count,
+        };
         let mut faults = self.config.faults.to_vec();
         if self.config.crash {
             faults.push(Fault::Crash);
@@ -336,6 +344,7 @@ impl Inside {
             starts: Arc::clone(&self.world) as Arc<dyn Starts>,
             numbers: Numbers::new(Arc::clone(&self.store)),
             limits: settings("").limits,
+            max_mailbox: settings("").max_mailbox,
             clock: self.world.clock(),
             without_worker: false,
             exclusive: true,

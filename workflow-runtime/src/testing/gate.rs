@@ -9,8 +9,8 @@ use super::world::{Place, World};
 use crate::clock::{Timestamp, pause};
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, EventKind, Item, RunId, RunQuery,
-    RunRecord, RunSummary, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, EventKind, Item, Post, RunId,
+    RunQuery, RunRecord, RunSummary, Undelivered, WriterId,
 };
 use crate::store::decorate::decorate;
 use crate::store::{Counter, Loaded, Store, Sweep, TakeOver};
@@ -100,6 +100,10 @@ fn contents(item: &Item) -> String {
     parts.extend(item.events.iter().map(|event| match event.kind {
         EventKind::Step => format!("result of {}", event.name),
         EventKind::Timer => format!("timer {}", event.name),
+        EventKind::Signal => format!("signal {}", event.name),
+        EventKind::Child => format!("end of child {}", event.name),
+        EventKind::Sent => format!("sent {}", event.name),
+        EventKind::Reply => format!("reply to {}", event.name),
         EventKind::Cancelled => "cancellation".to_owned(),
         EventKind::Refused => "refused".to_owned(),
         EventKind::Begun => "a turn that was put off".to_owned(),
@@ -158,6 +162,30 @@ decorate! {
 
         async fn history(&self, run: RunId) -> Result<Vec<Event>, Error> {
             self.inner.history(run).await
+        }
+
+        async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+            self.inner.post(posts).await
+        }
+
+        async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+            self.inner.shown(id).await
+        }
+
+        async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+            self.inner.reply(message).await
+        }
+
+        async fn dead_letters(
+            &self,
+            after: Option<i64>,
+            limit: u32,
+        ) -> Result<Vec<DeadLetter>, Error> {
+            self.inner.dead_letters(after, limit).await
+        }
+
+        async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+            self.inner.news(writer).await
         }
 
         async fn ends(&self, runs: &[RunId]) -> Result<Vec<(RunId, End)>, Error> {

@@ -14,9 +14,9 @@ use crate::registry::Registry;
 /// A recorded history, ready to be replayed as often as one likes.
 #[derive(Debug)]
 pub struct Recorded {
-    record: RunRecord,
-    history: Vec<Event>,
-    registry: Registry,
+    pub(super) record: RunRecord,
+    pub(super) history: Vec<Event>,
+    pub(super) registry: Registry,
 }
 
 impl Recorded {
@@ -43,7 +43,7 @@ impl Recorded {
     /// A stored value is no JSON.
     pub fn to_text(&self) -> Result<String, String> {
         let (record, history) = (self.record.clone(), self.history.clone());
-        let stored = StoredRun { record, history, attempts: Vec::new(), cancels: Vec::new() };
+        let stored = StoredRun::read_back(record, history);
         HistoryFile::of(&stored)?.to_text()
     }
 

@@ -7,6 +7,7 @@
 mod act;
 mod calls;
 mod crash;
+mod damage;
 mod drive;
 mod explore;
 mod external;
@@ -30,6 +31,8 @@ mod world;
 pub use calls::StepCall;
 pub use crash::CrashPoint;
 pub(crate) use crash::crashing;
+#[doc(hidden)]
+pub use damage::Row;
 pub use explore::{Config, Schedules, Verdict, check};
 pub use external::{External, Lost};
 pub use golden::{Recorded, replay_file, replay_new_files};

@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use super::Fault;
 use super::table::{CallSpec, SlotState, Table};
@@ -70,7 +70,14 @@ pub(crate) fn poll_call(
             let spec = spec(table);
             let call = table.make(spec, cx.waker().clone());
             *place = Place::Made { instance: table.instance, call };
-            Polled::Pending
+            // A signal that was given back is there at once.
+            match table.take_ready(call) {
+                None => Polled::Pending,
+                Some(outcome) => {
+                    *place = Place::Done;
+                    Polled::Ready(outcome)
+                }
+            }
         }
         Place::Made { instance, call } if instance == table.instance => {
             match poll_slot(table, call, cx) {
@@ -98,11 +105,30 @@ fn poll_slot(table: &mut Table, call: CallId, cx: &mut Context<'_>) -> Poll<Step
             slot.state = SlotState::Waiting(waker);
             Poll::Pending
         }
-        other @ (SlotState::Taken | SlotState::Dropped) => {
+        other @ (SlotState::Taken | SlotState::Dropped | SlotState::Detached) => {
             slot.state = other;
             Poll::Pending
         }
     }
+}
+
+/// Makes a call that is waited for later, or never.
+pub(crate) fn make_call(spec: impl FnOnce(&Table) -> CallSpec) -> Option<Place> {
+    with_table(|table| {
+        let spec = spec(table);
+        let call = table.make(spec, Waker::noop().clone());
+        Place::Made { instance: table.instance, call }
+    })
+}
+
+/// Nobody waits for a call any more, and it goes on.
+pub(crate) fn detach_call(place: Place) {
+    let Place::Made { instance, call } = place else { return };
+    with_table(|table| {
+        if table.instance == instance {
+            table.detach(call);
+        }
+    });
 }
 
 /// Tells the table that a call was dropped. Nothing to do outside its poll.

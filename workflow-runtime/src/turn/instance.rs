@@ -9,12 +9,12 @@ use tracing::Dispatch;
 use super::branches::Branches;
 use super::fault::Places;
 use super::scope::{ROOT, Standing};
-use super::table::{CallSpec, RunInfo, Slot, SlotState, Table};
+use super::table::{CallSpec, OnParentEnd, RunInfo, Slot, SlotState, Table, Target};
 use super::waker::Root;
 use super::{Fault, current};
 use crate::clock::Timestamp;
 use crate::error::{Failure, FailureKind};
-use crate::model::{CallId, Encoded, Ended, StepOutcome, WorkflowFuture};
+use crate::model::{CallId, Encoded, Ended, Event, MailKind, StepOutcome, WorkflowFuture};
 use crate::panics;
 
 /// A workflow that wakes itself this often without an event never rests.
@@ -29,6 +29,8 @@ pub(super) struct Instance {
     table: Option<Box<Table>>,
     root: Arc<Root>,
     waker: Waker,
+    /// How it ends, once the children that it waits for have.
+    held_end: Option<Encoded>,
     /// Silences `tracing`: what is replayed was said before.
     pub(super) replaying: bool,
 }
@@ -42,6 +44,8 @@ pub(super) struct Turn {
     pub(super) dropped: Vec<CallId>,
     /// Patches that were found to be new.
     pub(super) patched: Vec<Arc<str>>,
+    /// JSON: what the run shows from here on.
+    pub(super) shown: Option<Arc<str>>,
     pub(super) ended: Option<Encoded>,
 }
 
@@ -52,7 +56,8 @@ impl Instance {
         let table = Some(Box::new(Table::new(info)));
         let (branches, cancelled_by) = (Branches::default(), String::new());
         let future = Some(future);
-        Self { future, branches, cancelled_by, table, root, waker, replaying: false }
+        let (held_end, replaying) = (None, false);
+        Self { future, branches, cancelled_by, table, root, waker, held_end, replaying }
     }
 
     /// Delivers a cancellation: drops what is not shielded, and polls what is
@@ -90,7 +95,7 @@ impl Instance {
             }
             None => {
                 let (dropped, patched) = (Vec::new(), Vec::new());
-                Ok(Turn { created: calls..calls, dropped, patched, ended: None })
+                Ok(Turn { created: calls..calls, dropped, patched, shown: None, ended: None })
             }
         }
     }
@@ -107,11 +112,27 @@ impl Instance {
         let created = before..table.len();
         let dropped = std::mem::take(&mut table.dropped);
         let patched = std::mem::take(&mut table.patched);
-        Ok(Turn { created, dropped, patched, ended })
+        let shown = table.take_shown();
+        Ok(Turn { created, dropped, patched, shown, ended })
     }
 
     /// Polls until the workflow ended or nothing it could do is left.
     fn quiesce(&mut self) -> Result<Option<Encoded>, Fault> {
+        let ended = match self.held_end.take() {
+            Some(ended) => Some(ended),
+            None => self.run_until_quiet()?,
+        };
+        if ended.as_ref().is_some_and(|ended| ended.how != Ended::Cancelled)
+            && self.table()?.waits_for_children()
+            && !self.table()?.was_cancelled
+        {
+            self.held_end = ended;
+            return Ok(None);
+        }
+        Ok(ended)
+    }
+
+    fn run_until_quiet(&mut self) -> Result<Option<Encoded>, Fault> {
         for _ in 0..MAX_SELF_WAKES {
             self.root.take_woken();
             self.table()?.assumed.clear();
@@ -239,6 +260,52 @@ impl Instance {
 
     pub(super) fn is_waiting(&self, call: CallId) -> bool {
         self.state(call).is_some_and(|state| matches!(state, SlotState::Waiting(_)))
+    }
+
+    /// Whether only children keep it from its end.
+    pub(super) fn is_held(&self) -> bool {
+        self.held_end.is_some()
+    }
+
+    /// Whether a call was made and has no outcome, whoever waits for it.
+    pub(super) fn is_open(&self, call: CallId) -> bool {
+        let open = |state: &SlotState| matches!(state, SlotState::Waiting(_) | SlotState::Detached);
+        self.state(call).is_some_and(open)
+    }
+
+    /// Calls that ask something of others and have no outcome, in their order.
+    pub(super) fn open_asks(&self) -> Vec<CallId> {
+        let slots = self.table.iter().flat_map(|table| table.slots.iter().zip(0..));
+        let asks = slots.filter(|(slot, _)| {
+            matches!(slot.spec.target, Target::Child(_) | Target::Send(_) | Target::Ask(_))
+                && matches!(slot.state, SlotState::Waiting(_) | SlotState::Detached)
+        });
+        asks.map(|(_, call)| CallId(call)).collect()
+    }
+
+    /// Whether that call's outcome is of use.
+    pub(super) fn wants(&self, call: CallId) -> bool {
+        self.table.as_ref().is_some_and(|table| table.wants(call))
+    }
+
+    /// The workflow ids of children that end with the run.
+    pub(super) fn children_to_cancel(&self) -> Vec<(CallId, Arc<str>)> {
+        let children = self.table.iter().flat_map(|table| table.open_children());
+        let ended = children.filter(|(_, child)| child.on_parent_end != OnParentEnd::Abandon);
+        ended.map(|(call, child)| (call, Arc::clone(&child.id))).collect()
+    }
+
+    /// Signals that are in the history and that no code took.
+    pub(super) fn not_taken(&self) -> Vec<(&'static str, Arc<str>)> {
+        let signals = self.table.iter().flat_map(|table| table.not_taken());
+        signals.map(|(name, body)| (name, Arc::clone(body))).collect()
+    }
+
+    /// The signal that an event brings, by its name.
+    pub(super) fn signal_of(&self, event: &Event) -> Option<(&'static str, Arc<str>)> {
+        let spec = self.call(event.call?)?;
+        let Target::Receive(MailKind::Signal) = spec.target else { return None };
+        Some((spec.name, Arc::clone(event.payload.as_ref()?)))
     }
 
     pub(super) fn is_dropped(&self, call: CallId) -> bool {

@@ -17,12 +17,15 @@ mod table;
 mod tests;
 mod waker;
 
-pub(crate) use actor::{Actor, Effects, Fate, Identity};
+pub(crate) use actor::{Actor, Effects, Fate, Identity, seed_of_child};
 pub(crate) use branches::BranchFuture;
-pub(crate) use current::{Place, Polled, drop_call, poll_call, set_fault, with_table};
+pub(crate) use current::{
+    Place, Polled, detach_call, drop_call, make_call, poll_call, set_fault, with_table,
+};
 pub(crate) use fault::Fault;
 #[cfg(feature = "testing")]
 pub(crate) use replay::verify;
 pub(crate) use replay::{rehearse, second_opinion};
 pub(crate) use scope::{ScopeId, Standing};
-pub(crate) use table::{CallSpec, Overrides, RunInfo, Table, Target};
+pub use table::OnParentEnd;
+pub(crate) use table::{CallSpec, ChildSpec, Overrides, RunInfo, SendSpec, Table, Target};

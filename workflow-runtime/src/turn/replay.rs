@@ -42,6 +42,14 @@ impl Undelivered {
         }
     }
 
+    /// The signal that it brings, by its name.
+    pub(super) fn signal(&self, to: &Instance) -> Option<(&'static str, Arc<str>)> {
+        match self {
+            Self::Start => None,
+            Self::Event(event) => to.signal_of(event),
+        }
+    }
+
     pub(super) fn deliver(&self, to: &mut Instance, now: Timestamp) -> Result<Turn, Fault> {
         match self {
             Self::Start => to.turn(now),
@@ -140,11 +148,19 @@ impl<'a> Replay<'a> {
             (EventKind::Cancelled, Some(recorded)) => {
                 self.turn(&Undelivered::Event(event.clone()), at, &recorded)
             }
-            (EventKind::Step | EventKind::Timer | EventKind::Cancelled, None) => {
+            (_, None) => {
                 self.undelivered.push_back(Undelivered::Event(event.clone()));
                 Ok(())
             }
-            (EventKind::Step | EventKind::Timer, Some(recorded)) => {
+            (
+                EventKind::Step
+                | EventKind::Timer
+                | EventKind::Signal
+                | EventKind::Child
+                | EventKind::Sent
+                | EventKind::Reply,
+                Some(recorded),
+            ) => {
                 if !self.undelivered.is_empty() {
                     return Err(corrupt("it was delivered before an older one".to_owned()));
                 }
@@ -282,12 +298,8 @@ fn deliver(to: &mut Instance, event: &Event, now: Timestamp) -> Result<Turn, Fau
     let Some(call) = event.call else {
         return Err(Fault::Corrupt(format!("event {seq} answers no call")));
     };
-    let expected = match event.kind {
-        EventKind::Step => CallKind::Step,
-        EventKind::Timer => CallKind::Timer,
-        EventKind::Begun | EventKind::Cancelled | EventKind::Refused => {
-            return Err(Fault::Corrupt(format!("event {seq} answers no call")));
-        }
+    let Some(expected) = event.kind.answers() else {
+        return Err(Fault::Corrupt(format!("event {seq} answers no call")));
     };
     let Some(spec) = to.call(call) else { return Err(Fault::UnknownCall(call)) };
     if spec.kind() != expected || !spec.is_called(&event.name) {

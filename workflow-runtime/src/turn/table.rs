@@ -1,6 +1,6 @@
 //! The table of one run's calls: what it waits for and what it got.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,8 @@ use super::branches::{BranchFuture, Spawned};
 use super::scope::{Scopes, Standing};
 use crate::clock::Timestamp;
 use crate::model::{
-    CallId, CallKind, Encoded, Limits, RetryPolicy, RunId, RunRecord, StepDefinition, StepOutcome,
+    CallId, CallKind, Encoded, Limits, MailKind, RetryPolicy, RunId, RunRecord, StepDefinition,
+    StepOutcome,
 };
 
 /// Most places that a report names.
@@ -38,6 +39,12 @@ pub(crate) struct RunInfo {
     pub(crate) history_limit: u32,
     /// Other arguments of a call that has its result are a mismatch too.
     pub(crate) strict: bool,
+    /// From 1; a restart begins the next.
+    pub(crate) generation: u32,
+    /// The run that waits for it.
+    pub(crate) parent: Option<RunId>,
+    /// Most messages that wait for one run.
+    pub(crate) mailbox_limit: u32,
 }
 
 impl RunInfo {
@@ -52,6 +59,9 @@ impl RunInfo {
             payload_limit: limits.payload,
             history_limit: u32::MAX,
             strict,
+            generation: record.generation,
+            parent: record.parent.map(|(run, _)| run),
+            mailbox_limit: u32::MAX,
         }
     }
 }
@@ -82,6 +92,48 @@ pub(crate) enum Target {
     Timer {
         due: Timestamp,
     },
+    /// A signal or a request of its name is taken, as soon as there is one.
+    Receive(MailKind),
+    /// A run of another workflow is started, and waited for.
+    Child(Box<ChildSpec>),
+    /// A signal is sent.
+    Send(Box<SendSpec>),
+    /// A request is sent, and its reply waited for.
+    Ask(Box<SendSpec>),
+    /// A request is answered; there is nothing to wait for.
+    Reply(Box<SendSpec>),
+}
+
+/// A child as its parent starts it.
+#[derive(Clone, Debug)]
+pub(crate) struct ChildSpec {
+    pub(crate) id: Arc<str>,
+    pub(crate) seed: i64,
+    /// JSON map of texts.
+    pub(crate) meta: Option<Arc<str>>,
+    pub(crate) on_parent_end: OnParentEnd,
+}
+
+/// What becomes of a child that runs when its parent ends.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum OnParentEnd {
+    /// It is cancelled.
+    #[default]
+    Cancel,
+    /// It goes on by itself.
+    Abandon,
+    /// The parent ends after it; if the parent is cancelled, so is the child.
+    Wait,
+}
+
+/// A signal as it is sent.
+#[derive(Clone, Debug)]
+pub(crate) struct SendSpec {
+    /// The workflow id of the receiver; of a reply, the request.
+    pub(crate) to: Arc<str>,
+    /// JSON.
+    pub(crate) body: Arc<str>,
 }
 
 /// What a call of a step says otherwise than its definition.
@@ -96,6 +148,11 @@ impl CallSpec {
         match self.target {
             Target::Step { .. } => CallKind::Step,
             Target::Timer { .. } => CallKind::Timer,
+            Target::Receive(_) => CallKind::Receive,
+            Target::Child(_) => CallKind::Child,
+            Target::Send(_) => CallKind::Send,
+            Target::Ask(_) => CallKind::Ask,
+            Target::Reply(_) => CallKind::Reply,
         }
     }
 
@@ -116,6 +173,8 @@ pub(super) enum SlotState {
     Ready(StepOutcome),
     Taken,
     Dropped,
+    /// Nobody waits for it, and it goes on: a child whose handle was dropped.
+    Detached,
 }
 
 /// The calls of one run, in the order of their first polls.
@@ -148,6 +207,11 @@ pub(crate) struct Table {
     pub(super) patched: Vec<Arc<str>>,
     /// Boxed: it is large, and most runs need none.
     chance: Option<Box<ChaCha8Rng>>,
+    /// JSON: what the run shows from now on, if this turn said so.
+    shown: Option<Arc<str>>,
+    /// Signals that were assigned to a call and not taken by it: the next calls
+    /// of their names get them.
+    given_back: VecDeque<(Target, &'static str, StepOutcome)>,
 }
 
 impl Table {
@@ -170,6 +234,8 @@ impl Table {
             patches: BTreeSet::new(),
             patched: Vec::new(),
             chance: None,
+            shown: None,
+            given_back: VecDeque::new(),
         }
     }
 
@@ -200,6 +266,15 @@ impl Table {
             self.patched.push(id);
         }
         !self.replaying
+    }
+
+    /// Shows that to others, with the commit of this turn.
+    pub(crate) fn show(&mut self, state: Arc<str>) {
+        self.shown = Some(state);
+    }
+
+    pub(super) fn take_shown(&mut self) -> Option<Arc<str>> {
+        self.shown.take()
     }
 
     /// Ends the run with this poll, whatever else it waits for.
@@ -240,15 +315,98 @@ impl Table {
     }
 
     /// Number of calls made so far.
+    pub(crate) fn calls(&self) -> u32 {
+        self.len()
+    }
+
     pub(super) fn len(&self) -> u32 {
         u32::try_from(self.slots.len()).unwrap_or(u32::MAX)
     }
 
     pub(super) fn make(&mut self, spec: CallSpec, waker: Waker) -> CallId {
         let call = CallId(self.len());
-        self.slots.push(Slot { spec, state: SlotState::Waiting(waker), at: self.scopes.at });
-        self.waiting += 1;
+        let state = match self.given_back(&spec) {
+            Some(outcome) => SlotState::Ready(outcome),
+            None if matches!(spec.target, Target::Reply(_)) => SlotState::Taken,
+            None => SlotState::Waiting(waker),
+        };
+        self.waiting += usize::from(matches!(state, SlotState::Waiting(_)));
+        self.slots.push(Slot { spec, state, at: self.scopes.at });
         call
+    }
+
+    /// A signal that another call had and did not take.
+    fn given_back(&mut self, spec: &CallSpec) -> Option<StepOutcome> {
+        let Target::Receive(wanted) = spec.target else { return None };
+        let is_it = |(target, name, _): &(Target, &str, StepOutcome)| {
+            *name == spec.name && matches!(target, Target::Receive(kind) if *kind == wanted)
+        };
+        let place = self.given_back.iter().position(is_it)?;
+        self.given_back.remove(place).map(|(_, _, outcome)| outcome)
+    }
+
+    /// The outcome of a call that had it when it was made.
+    pub(super) fn take_ready(&mut self, call: CallId) -> Option<StepOutcome> {
+        let slot = self.slot_mut(call)?;
+        match std::mem::replace(&mut slot.state, SlotState::Taken) {
+            SlotState::Ready(outcome) => Some(outcome),
+            other @ (SlotState::Waiting(_)
+            | SlotState::Taken
+            | SlotState::Dropped
+            | SlotState::Detached) => {
+                slot.state = other;
+                None
+            }
+        }
+    }
+
+    /// Signals that are in the history and that no code took.
+    pub(super) fn not_taken(&self) -> impl Iterator<Item = (&'static str, &Arc<str>)> {
+        let back = self.given_back.iter().filter_map(|(target, name, outcome)| {
+            let is_signal = matches!(target, Target::Receive(MailKind::Signal));
+            is_signal.then_some((*name, &outcome.text))
+        });
+        let ready = self.slots.iter().filter_map(|slot| match (&slot.spec.target, &slot.state) {
+            (Target::Receive(MailKind::Signal), SlotState::Ready(outcome)) => {
+                Some((slot.spec.name, &outcome.text))
+            }
+            _ => None,
+        });
+        back.chain(ready)
+    }
+
+    /// The child of that call goes on, and nobody waits for it.
+    pub(super) fn detach(&mut self, call: CallId) {
+        let Some(slot) = self.slot_mut(call) else { return };
+        if let SlotState::Waiting(_) = slot.state {
+            slot.state = SlotState::Detached;
+            self.waiting -= 1;
+        }
+    }
+
+    /// Children that have not ended, as far as it is known.
+    pub(super) fn open_children(&self) -> impl Iterator<Item = (CallId, &ChildSpec)> {
+        self.slots.iter().zip(0..).filter_map(|(slot, n)| match (&slot.spec.target, &slot.state) {
+            (Target::Child(child), SlotState::Waiting(_) | SlotState::Detached) => {
+                Some((CallId(n), &**child))
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether the run ends only after some of its children.
+    pub(super) fn waits_for_children(&self) -> bool {
+        self.open_children().any(|(_, child)| child.on_parent_end == OnParentEnd::Wait)
+    }
+
+    /// Whether that call's outcome is of use.
+    pub(super) fn wants(&self, call: CallId) -> bool {
+        let Some(slot) = self.slot(call) else { return false };
+        match (&slot.state, &slot.spec.target) {
+            (SlotState::Waiting(_), _) => true,
+            (SlotState::Detached, Target::Child(child)) => child.on_parent_end == OnParentEnd::Wait,
+            _ => false,
+        }
     }
 
     /// Gives a waiting call its outcome; returns whom to wake. `Ok(None)` if
@@ -270,16 +428,30 @@ impl Table {
                 slot.state = SlotState::Dropped;
                 Ok(None)
             }
+            // The run may have waited for it to end.
+            SlotState::Detached => {
+                slot.state = SlotState::Taken;
+                Ok(Some(Waker::noop().clone()))
+            }
             SlotState::Ready(_) | SlotState::Taken => Err(Fault::AnsweredTwice(call)),
         }
     }
 
     pub(super) fn drop_call(&mut self, call: CallId) {
         let Some(slot) = self.slot_mut(call) else { return };
-        if let SlotState::Waiting(_) = slot.state {
-            slot.state = SlotState::Dropped;
-            self.waiting -= 1;
-            self.dropped.push(call);
+        match std::mem::replace(&mut slot.state, SlotState::Dropped) {
+            SlotState::Waiting(_) => {
+                self.waiting -= 1;
+                self.dropped.push(call);
+            }
+            SlotState::Ready(outcome) if matches!(slot.spec.target, Target::Receive(_)) => {
+                let (kind, name) = (slot.spec.target.clone(), slot.spec.name);
+                self.given_back.push_back((kind, name, outcome));
+            }
+            other @ (SlotState::Ready(_)
+            | SlotState::Taken
+            | SlotState::Dropped
+            | SlotState::Detached) => slot.state = other,
         }
     }
 

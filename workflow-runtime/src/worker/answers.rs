@@ -19,14 +19,19 @@ impl WorkflowThread {
 
     pub(super) fn answered(&mut self, ticket: Ticket, run: &mut Run, answer: Answer) -> bool {
         let effects = run.actor.answered(answer, self.now);
-        let Effects { accepted, launch, abort, recorded, fate } = effects;
+        let Effects { accepted, launch, abort, recorded, undelivered, reaches_others, fate } =
+            effects;
         if accepted {
             self.accept(ticket.run, Ok(Accepted::Started));
         }
         run.abort_these(&abort, &self.stopper);
         self.recorded(ticket, run, recorded);
+        if reaches_others {
+            self.queued();
+        }
         match fate {
             None => {
+                self.not_delivered(run, &undelivered);
                 self.launch(ticket, run, launch);
                 Self::stays(run)
             }
@@ -49,7 +54,7 @@ impl WorkflowThread {
             Answer::Taken(holder) => self.accept(run, Ok(Accepted::Taken(holder))),
             Answer::Used => self.accept(run, Ok(Accepted::Used)),
             Answer::Refused(reason) => self.accept(run, Err(refused(&reason))),
-            Answer::Committed => self.accept(run, Ok(Accepted::Started)),
+            Answer::Committed | Answer::Undelivered(_) => self.accept(run, Ok(Accepted::Started)),
             Answer::Conflict | Answer::MissingPredecessor | Answer::NotEnded => {}
         }
     }
@@ -151,10 +156,8 @@ impl WorkflowThread {
         }
         let Some(since) = run.idle_since.filter(|_| run.only_waits()) else { return true };
         let park_after = self.shared.parts.settings.park_after;
-        if let Some(due) = run.next_due()
-            && since + park_after <= self.now
-            && self.now < due
-        {
+        let due = run.next_due().unwrap_or(Timestamp::ASLEEP);
+        if since + park_after <= self.now && self.now < due {
             self.park(run, due);
         }
         true

@@ -1,5 +1,6 @@
 //! Steps of runs: their attempts, what is recorded of them, their outcomes.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::launch::{Launch, failed};
@@ -11,6 +12,9 @@ use crate::error::{Failure, FailureKind};
 use crate::model::{AttemptRecord, CallId, RetryPolicy, StepDefinition, StepOutcome, StepRun};
 use crate::step::StepContext;
 use crate::turn::Target;
+
+/// The outcome of a signal that was delivered.
+const DELIVERED: &str = r#"{"ok":null}"#;
 
 impl WorkflowThread {
     /// Starts calls that are durable, and still waited for.
@@ -32,7 +36,17 @@ impl WorkflowThread {
                 Target::Step { definition: Some(definition), overrides } => {
                     (*definition, overrides.as_deref())
                 }
-                Target::Step { definition: None, .. } => continue,
+                Target::Send(_) => {
+                    // Durable, it is delivered.
+                    self.deliver_text(run, call, DELIVERED);
+                    continue;
+                }
+                // Somebody else gives it its outcome.
+                Target::Step { definition: None, .. }
+                | Target::Receive(_)
+                | Target::Child(_)
+                | Target::Ask(_)
+                | Target::Reply(_) => continue,
             };
             let record = run.records.get(&call);
             let due = record.map_or(self.now, |record| record.retry_at);
@@ -69,7 +83,12 @@ impl WorkflowThread {
         }
         match run.actor.call(call)?.target {
             Target::Step { definition, .. } => definition.filter(|step| step.at_most_once),
-            Target::Timer { .. } => None,
+            Target::Timer { .. }
+            | Target::Receive(_)
+            | Target::Child(_)
+            | Target::Send(_)
+            | Target::Ask(_)
+            | Target::Reply(_) => None,
         }
     }
 
@@ -107,6 +126,8 @@ impl WorkflowThread {
             detail: run.records.get(&call).and_then(|record| record.detail.clone()),
             cancel: Arc::default(),
             heart: Some((self.heart(), ticket.slot)),
+            mailer: Some(self.mailer()),
+            sent: Cell::new(0),
             payload_limit: self.shared.parts.settings.limits.payload,
         };
         step.state = StepState::Running;

@@ -41,8 +41,19 @@ impl WorkflowThread {
         let settings = &self.shared.parts.settings;
         let (payload_limit, history_limit) = (settings.limits.payload, settings.max_history);
         let (workflow, id) = (Arc::clone(of.0), of.1);
-        let strict = settings.strict_arguments;
-        RunInfo { run, workflow, id, seed, meta, payload_limit, history_limit, strict }
+        RunInfo {
+            run,
+            workflow,
+            id,
+            seed,
+            meta,
+            payload_limit,
+            history_limit,
+            strict: settings.strict_arguments,
+            generation: 1,
+            parent: None,
+            mailbox_limit: settings.max_mailbox,
+        }
     }
 
     fn begin(
@@ -69,12 +80,14 @@ impl WorkflowThread {
         let seed = i64::from_ne_bytes(self.chance.next_u64().to_ne_bytes());
         let identity = self.shared_identity(workflow);
         let info = self.info(run, (&identity.workflow, id), seed, meta);
-        let has_slot = self.shared.run_slots.take(1) == 1;
+        // What another program runs waits for it.
+        let definition = self.shared.parts.registry.find(workflow);
+        let has_slot = definition.is_some() && self.shared.run_slots.take(1) == 1;
         self.lane().state().asked.insert(run, accepted);
         let actor = if has_slot {
             self.lane().add_slots(1);
             self.lane().begin_turn(run);
-            let begun = self.begin(self.shared.parts.registry.find(workflow), &args);
+            let begun = self.begin(definition, &args);
             let actor = Actor::start(info, identity, args, begun, self.now);
             if !self.end_turn() {
                 return;
@@ -129,7 +142,11 @@ impl WorkflowThread {
         let record = &stored.record;
         let definition = self.shared.parts.registry.find(&record.workflow);
         let (id, meta) = (Arc::clone(&record.id), record.meta.clone());
-        let info = self.info(record.run, (&record.workflow, id), record.seed, meta);
+        let info = RunInfo {
+            generation: record.generation,
+            parent: record.parent.map(|(run, _)| run),
+            ..self.info(record.run, (&record.workflow, id), record.seed, meta)
+        };
         let identity = self.identity(&record.workflow);
         self.lane().add_slots(1);
         self.lane().begin_turn(record.run);
@@ -142,6 +159,7 @@ impl WorkflowThread {
         let mut run = Run::new(actor, record.seed);
         run.records = stored.attempts.iter().map(|one| (one.call, one.clone())).collect();
         run.adopted = self.lane().underway.of_run(record.run);
+        run.mail.clone_from(&stored.mail);
         let ticket = self.insert(run);
         self.with(ticket, |thread, run| {
             if run.actor.is_blocked() {
@@ -242,9 +260,9 @@ impl WorkflowThread {
 
     /// At a recovered frontier, timers that are due come before any step.
     fn deliver_overdue(&mut self, run: &mut Run) {
-        let due = |call: &CallId| match run.actor.call(*call)?.target {
-            Target::Timer { due } if due <= self.now => Some((due, *call)),
-            Target::Timer { .. } | Target::Step { .. } => None,
+        let due = |call: &CallId| {
+            let Target::Timer { due } = run.actor.call(*call)?.target else { return None };
+            (due <= self.now).then_some((due, *call))
         };
         let mut overdue: Vec<_> = run.actor.waiting_calls().iter().filter_map(due).collect();
         overdue.sort_unstable();

@@ -22,6 +22,8 @@ const POLL: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_millis(200);
 /// How often is asked whether another process wrote.
 const GLANCE: Duration = Duration::from_millis(25);
+/// Looked again after so long while signals wait for runs to be started.
+const EARLY: Duration = Duration::from_millis(50);
 /// How often is looked whether a suspect got further.
 const PROBE: Duration = Duration::from_millis(10);
 
@@ -116,6 +118,7 @@ impl Claimer {
         // One that cannot be read must not hold up the others.
         let reloaded = self.reread(again).await;
         self.commands().await?;
+        let early = self.news().await?;
         let all = self.claim().await?;
         self.suspects().await?;
         if self.unsure.load(Ordering::Acquire) {
@@ -133,6 +136,8 @@ impl Claimer {
         let Parts { store, clock, settings, .. } = &self.shared.parts;
         let due = store.next_due().await?.unwrap_or(Timestamp::NEVER);
         let wait = due.since(clock.now());
+        // The run of a signal may be started any moment.
+        let wait = if early { wait.min(EARLY) } else { wait };
         let poll = self.search_every().map_or(POLL, |every| every.min(POLL));
         Ok(if settings.exclusive { wait } else { wait.min(poll) })
     }
@@ -287,6 +292,24 @@ impl Claimer {
             }
         }
         Ok(())
+    }
+
+    /// Brings what has come for runs to their threads. True: signals wait for runs
+    /// that have not been started.
+    async fn news(&self) -> Result<bool, Error> {
+        let Parts { store, writer, .. } = &self.shared.parts;
+        loop {
+            let all = store.news(*writer).await?;
+            if all.of_runs.is_empty() {
+                return Ok(all.early);
+            }
+            for news in all.of_runs {
+                if let Some(inbox) = self.shared.thread_of(news.run) {
+                    // A thread that is gone leaves the run to the next life.
+                    let _gone = inbox.push(Message::News(news));
+                }
+            }
+        }
     }
 
     /// Each of `runs` has a slot.

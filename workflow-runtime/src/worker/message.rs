@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use crate::model::{CallId, Command, RunId, StepRun, StoredRun};
+use crate::model::{CallId, Command, News, RunId, StepRun, StoredRun};
 use crate::store::{Damage, NewRun, Reply};
 
 /// A run in a thread's memory. The slot finds it; the number tells whether it
@@ -44,6 +44,8 @@ pub(super) enum Message {
     Owned(Vec<RunId>),
     /// Somebody asked something of a run.
     Command(RunId, Command),
+    /// Messages have come for a run.
+    News(News),
     /// What became of items.
     Answers(Vec<Reply<Ticket>>),
     /// The worker is known to live again: what waited for that begins.

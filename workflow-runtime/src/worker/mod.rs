@@ -8,6 +8,7 @@ mod claim;
 mod lane;
 mod launch;
 mod lease;
+mod mail;
 mod message;
 mod pace;
 mod retention;
@@ -60,6 +61,8 @@ pub(crate) struct Settings {
     pub(crate) max_history: u32,
     /// Other arguments of a call that has its result are a mismatch too.
     pub(crate) strict_arguments: bool,
+    /// Most messages that wait for one run.
+    pub(crate) max_mailbox: u32,
     /// Most runs in hand at one time.
     pub(crate) max_runs: usize,
     /// Most attempts of steps at one time.

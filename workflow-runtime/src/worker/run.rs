@@ -1,13 +1,13 @@
 //! One run in a thread's memory: its actor, and what it waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::launch::Stopper;
 use super::underway::Attempt;
 use crate::clock::Timestamp;
-use crate::model::{AttemptRecord, CallId, RetryPolicy, StepDefinition};
+use crate::model::{AttemptRecord, CallId, Mail, RetryPolicy, StepDefinition};
 use crate::turn::Actor;
 
 pub(super) struct Run {
@@ -29,6 +29,10 @@ pub(super) struct Run {
     pub(super) has_slot: bool,
     /// It was claimed while it was still here: read again when it leaves.
     pub(super) claimed_again: bool,
+    /// Messages that it has not taken, in order.
+    pub(super) mail: Vec<Mail>,
+    /// Those that it took and that the store may still have.
+    pub(super) taken: BTreeSet<i64>,
 }
 
 /// A step of a run.
@@ -72,6 +76,8 @@ impl Run {
             alarm: None,
             has_slot: true,
             claimed_again: false,
+            mail: Vec::new(),
+            taken: BTreeSet::new(),
         }
     }
 
@@ -93,10 +99,22 @@ impl Run {
         self.timers.values().copied().chain(attempts).min()
     }
 
-    /// Whether it waits for time alone.
+    /// Whether it waits for time alone, or for others.
     pub(super) fn only_waits(&self) -> bool {
         let waits = self.steps.values().all(|step| matches!(step.state, StepState::BackOff(_)));
-        waits && self.actor.is_idle() && !self.actor.is_blocked() && self.next_due().is_some()
+        waits
+            && self.actor.is_idle()
+            && !self.actor.is_blocked()
+            && (self.next_due().is_some() || self.actor.waits_for_others())
+    }
+
+    /// Takes in what the store has for it, each once.
+    pub(super) fn hears(&mut self, mut mail: Vec<Mail>, heard: i64) {
+        let stored: BTreeSet<i64> = mail.iter().map(|one| one.number).collect();
+        self.taken.retain(|number| stored.contains(number));
+        mail.retain(|one| !self.taken.contains(&one.number));
+        self.mail = mail;
+        self.actor.hears(heard);
     }
 
     /// Timers that are due, oldest first, those of one moment by their number.

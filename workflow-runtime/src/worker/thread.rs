@@ -19,7 +19,7 @@ use super::run::Run;
 use crate::clock::Timestamp;
 use crate::inbox::Inbox;
 use crate::model::{CallId, RunId};
-use crate::step::Heart;
+use crate::step::{Heart, Mailer};
 use crate::store::{Envelope, Reply};
 use crate::turn::Identity;
 
@@ -277,6 +277,7 @@ impl WorkflowThread {
                     self.with(ticket, |thread, run| thread.command(run, &command));
                 }
             }
+            Message::News(news) => self.news(news),
             Message::Answers(answers) => {
                 for Reply { from: ticket, answer, item: _written } in answers {
                     if self.is_at(ticket) || self.held.contains_key(&ticket.run) {
@@ -313,8 +314,16 @@ impl WorkflowThread {
         self.runs.get_mut(slot)?.as_deref_mut()
     }
 
+    pub(super) fn mailer(&self) -> Arc<dyn Mailer> {
+        Arc::clone(&self.shared) as Arc<dyn Mailer>
+    }
+
     pub(super) fn heart(&self) -> Arc<dyn Heart> {
         Arc::clone(&self.heart)
+    }
+
+    pub(super) fn ticket_of(&self, run: RunId) -> Option<Ticket> {
+        self.held.get(&run).map(|slot| self.ticket(*slot, run))
     }
 
     fn ticket(&self, slot: usize, run: RunId) -> Ticket {
@@ -331,7 +340,13 @@ impl WorkflowThread {
         let Some(mut run) = slot.take_if(|run| run.actor.run() == ticket.run) else { return };
         self.lane().begin_turn(ticket.run);
         // Values of users are dropped on the way, and may panic.
-        let stays = crate::panics::catch(|| body(self, &mut run));
+        let stays = crate::panics::catch(|| {
+            let stays = body(self, &mut run);
+            if stays {
+                self.deliver_mail(&mut run);
+            }
+            stays
+        });
         if !self.end_turn() {
             return;
         }
@@ -425,12 +440,13 @@ impl WorkflowThread {
     /// or when it may leave memory.
     fn set_alarm(&mut self, slot: usize, run: &mut Run) {
         let park_after = self.shared.parts.settings.park_after;
-        let alarm = if self.draining || (run.timers.is_empty() && run.steps.is_empty()) {
+        let waits_for_time = !run.timers.is_empty() || !run.steps.is_empty();
+        let alarm = if self.draining || !(waits_for_time || run.only_waits()) {
             None
         } else if run.only_waits() {
             self.give_back_slot(run);
             let since = *run.idle_since.get_or_insert(self.now);
-            run.next_due().map(|due| due.min(since + park_after))
+            Some(run.next_due().unwrap_or(Timestamp::NEVER).min(since + park_after))
         } else {
             run.idle_since = None;
             self.take_over_slot(run);

@@ -13,13 +13,12 @@ mod branch;
 mod cancel;
 mod chance;
 #[cfg(feature = "futures")]
-mod combinators;
-pub(crate) mod durable;
-mod foreign;
-#[cfg(feature = "futures")]
 mod map;
+mod request;
 mod restart;
 mod select;
+mod signal;
+mod state;
 pub mod sync;
 mod timeout;
 mod timer;
@@ -27,16 +26,24 @@ mod timer;
 pub use branch::{Branch, spawn};
 pub use cancel::{Cancellable, Shielded, cancellable, shielded};
 pub use chance::{Random, random, uuid};
-pub use durable::assume_durable;
-pub(crate) use durable::{Block, DurableFuture, DurableStream};
 #[cfg(feature = "futures")]
 pub use map::{Map, map};
+pub use request::{Ask, Asked, Requested, ask, requested};
 pub use restart::{Never, Restart, restart_with};
 pub use select::select;
 #[doc(hidden)]
 pub use select::tokio_select;
+pub use signal::{Receive, SendSignal, receive, send};
+#[cfg(feature = "futures")]
+pub use signal::{Signals, signals};
+pub use state::set_state;
 pub use timeout::{TimedOut, Timeout, timeout};
 pub use timer::{Sleep, sleep, sleep_until};
+
+pub use crate::call::{Child, start};
+pub(crate) use crate::durable::DurableFuture;
+pub use crate::durable::assume_durable;
+pub use crate::turn::OnParentEnd;
 
 /// Answers for what a replay cannot repeat, with the reason: the checks leave the
 /// expression alone.

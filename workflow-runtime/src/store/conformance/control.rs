@@ -51,6 +51,21 @@ async fn a_cancelled_run_does_not_end_before_it_knows(store: Arc<dyn Store>) {
     assert!(store.open_commands(ME).await.unwrap().is_empty());
 }
 
+async fn an_end_that_was_prevented_stays_so_when_the_run_ends_otherwise(store: Arc<dyn Store>) {
+    commit(&*store, &[start(1, "one"), start(2, "two")]).await;
+    for (run, rows) in [(1, rows(1, 1..=1)), (2, rows(2, 1..=2))] {
+        give(&*store, run, CommandKind::Cancel).await;
+        let end = ending(rows, "done");
+        assert_eq!(commit_one(&*store, end.clone()).await, Answer::NotEnded);
+        // The answer was lost, and somebody else has ended the run since.
+        let seq = end.events.last().unwrap().seq + 1;
+        let other = ending(cancelled(run, seq, 9), "otherwise");
+        assert_eq!(commit_one(&*store, other.clone()).await, Answer::Committed);
+        assert_eq!(commit_one(&*store, end).await, Answer::NotEnded);
+        assert_eq!(commit_one(&*store, other).await, Answer::Committed);
+    }
+}
+
 async fn of_two_cancellations_none_is_lost(store: Arc<dyn Store>) {
     commit(&*store, &[start(1, "one")]).await;
     for _ in 0..2 {
@@ -312,6 +327,7 @@ async fn a_large_payload_is_read_back_whole(store: Arc<dyn Store>) {
 super::conformance! {
     a_command_says_what_became_of_it
     a_cancelled_run_does_not_end_before_it_knows
+    an_end_that_was_prevented_stays_so_when_the_run_ends_otherwise
     of_two_cancellations_none_is_lost
     a_cancelled_run_that_waits_is_due_at_once
     a_terminated_run_has_ended_and_its_owner_is_told_once

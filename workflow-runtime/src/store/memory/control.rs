@@ -55,6 +55,7 @@ impl Tables {
             workflow: record.workflow.to_string(),
             kind: "run".to_owned(),
             reason: reason_of(&end),
+            body: None,
             at: over.now,
         };
         self.dead_letters.push((run, letter));
@@ -86,7 +87,7 @@ impl Tables {
     pub(super) fn release(&mut self, writer: WriterId, now: Timestamp) {
         for active in self.active.values_mut().filter(|active| active.owner == Some(writer)) {
             let claims = active.claims.saturating_sub(1);
-            *active = Active { owner: None, due: now, claims };
+            *active = Active { owner: None, due: now, claims, ..active.clone() };
         }
     }
 

@@ -2,11 +2,12 @@
 //! store must do. Nothing survives the process.
 
 mod control;
+mod mail;
 mod tables;
 
 use std::ops::RangeInclusive;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
@@ -14,8 +15,8 @@ use super::{Counter, Loaded, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
 };
 pub(crate) use tables::Tables;
 
@@ -125,6 +126,28 @@ impl Store for MemoryStore {
 
     async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
         Ok(self.tables().delete(runs))
+    }
+
+    async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+        let mut tables = self.tables();
+        Ok(posts.iter().map(|post| tables.post(post)).collect())
+    }
+
+    async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+        Ok(self.tables().shown(id))
+    }
+
+    async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+        Ok(self.tables().reply(message))
+    }
+
+    async fn reply_read(&self, message: &str) -> Result<(), Error> {
+        self.tables().reply_read(message);
+        Ok(())
+    }
+
+    async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+        Ok(self.tables().news(writer))
     }
 
     async fn backup(&self, _to: &Path) -> Result<(), Error> {

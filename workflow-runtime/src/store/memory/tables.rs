@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event, Item,
-    OpenRun, RunId, RunRecord, Start, StoredRun, WriterId,
+    Answer, Asker, AttemptRecord, Block, CallId, Command, CommandKind, DeadLetter, End, Event,
+    Item, Mail, OpenRun, Post, RunId, RunRecord, Start, StoredRun, WriterId,
 };
 #[cfg(test)]
 use crate::store::SOUND;
@@ -25,6 +25,20 @@ pub(crate) struct Tables {
     pub(super) blocked: BTreeMap<(RunId, Arc<str>), Block>,
     pub(super) commands: Vec<Given>,
     pub(super) dead_letters: Vec<(RunId, DeadLetter)>,
+    /// By run and number.
+    pub(super) mailbox: BTreeMap<(RunId, i64), Letter>,
+    /// Signals that were taken or buried.
+    pub(super) received: BTreeMap<Arc<str>, RunId>,
+    /// Requests without a reply: of which run, and who asks.
+    pub(super) requests: BTreeMap<Arc<str>, (RunId, Asker)>,
+    /// What runs show, and how often they said so.
+    pub(super) states: BTreeMap<RunId, (i64, Arc<str>)>,
+    /// Replies for clients.
+    pub(super) replies: BTreeMap<Arc<str>, Arc<str>>,
+    /// Signals for runs that have not been started.
+    pub(super) early: Vec<Post>,
+    /// The number of the last message.
+    pub(super) letters: i64,
     counters: BTreeMap<Counter, i64>,
 }
 
@@ -32,6 +46,14 @@ pub(crate) struct Tables {
 pub(super) struct Run {
     pub(super) start: Start,
     pub(super) end: Option<End>,
+    pub(super) generation: u32,
+}
+
+/// A message that was not taken.
+#[derive(Clone, Debug)]
+pub(super) struct Letter {
+    pub(super) message: Arc<str>,
+    pub(super) mail: Mail,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -39,6 +61,10 @@ pub(super) struct Active {
     pub(super) owner: Option<WriterId>,
     pub(super) due: Timestamp,
     pub(super) claims: u32,
+    /// How many messages have come.
+    pub(super) mail: i64,
+    /// How many of them its owner was told of.
+    pub(super) heard: i64,
 }
 
 /// A command as it was given.
@@ -57,10 +83,9 @@ impl Tables {
     }
 
     fn apply(&mut self, item: &Item) -> Answer {
-        match self.check(item) {
-            Some(answer) => answer,
-            None => self.write(item),
-        }
+        let answer = self.check(item).unwrap_or_else(|| self.write(item));
+        // Also what is sent again: it is there once.
+        self.traffic(item, answer)
     }
 
     /// Whether somebody asked for something after that command.
@@ -87,7 +112,8 @@ impl Tables {
                 if !is_same(present, first) {
                     return Some(Answer::Conflict);
                 }
-                let prevented = item.end.is_some() && run.end.is_none();
+                let goes_on = item.end.is_some() && run.end.is_none();
+                let prevented = goes_on || self.is_undelivered(item);
                 return Some(if prevented { Answer::NotEnded } else { Answer::Committed });
             }
             if run.end.is_some() {
@@ -105,15 +131,22 @@ impl Tables {
         }
     }
 
+    /// Whether what would have ended the run is there without its turn: the end
+    /// that it may have by now is another one.
+    fn is_undelivered(&self, item: &Item) -> bool {
+        let last = item.delivered_end().and_then(|seq| self.history.get(&(item.run, seq)));
+        last.is_some_and(|row| row.decided.is_none())
+    }
+
     fn write(&mut self, item: &Item) -> Answer {
         let (run, writer) = (item.run, item.writer);
         let not_ended =
             item.end.is_some() && item.start.is_none() && self.is_asked(run, item.obeys);
         if let Some(start) = &item.start {
             self.ids.insert(Arc::clone(&start.id), vec![run]);
-            self.runs.insert(run, Run { start: (**start).clone(), end: None });
+            self.insert(run, (**start).clone(), 1);
             let owner = (!start.queued).then_some(writer);
-            self.active.insert(run, Active { owner, due: start.at, claims: 0 });
+            self.active.insert(run, Active { owner, due: start.at, ..Active::default() });
         }
         for event in &item.events {
             self.history.insert((run, event.seq), event.clone());
@@ -133,22 +166,35 @@ impl Tables {
             self.attempts.insert((run, record.call), record.clone());
         }
         self.set_aside(item);
+        item.all_traffic().for_each(|traffic| self.settle(item, traffic));
+        if item.successor.is_none() {
+            self.not_taken(item);
+        }
         if let Some(end) = &item.end {
             self.close(run, end);
             self.forget(run);
         }
         if let Some(next) = &item.successor {
-            self.succeed(next);
+            self.succeed(run, next);
+            self.not_taken(item);
         }
         Answer::Committed
     }
 
     /// The next generation begins.
-    fn succeed(&mut self, start: &Start) {
+    fn succeed(&mut self, before: RunId, start: &Start) {
         let run = RunId(self.reserve(Counter::Runs, 1));
+        let ended = self.runs.get(&before);
+        let (parent, generation) =
+            ended.map_or((None, 1), |ended| (ended.start.parent, ended.generation));
         self.ids.entry(Arc::clone(&start.id)).or_default().push(run);
-        self.runs.insert(run, Run { start: start.clone(), end: None });
-        self.active.insert(run, Active { owner: None, due: start.at, claims: 0 });
+        self.insert(run, Start { parent, ..start.clone() }, generation + 1);
+        self.active.insert(run, Active { due: start.at, ..Active::default() });
+        self.follow(before, run);
+    }
+
+    pub(super) fn insert(&mut self, run: RunId, start: Start, generation: u32) {
+        self.runs.insert(run, Run { start, end: None, generation });
     }
 
     /// No step of the run is tried again.
@@ -175,8 +221,9 @@ impl Tables {
             && active.owner == Some(writer)
             && active.due != due
         {
+            let asked = asked || active.mail > item.heard;
             let due = if asked && item.park.is_some() { Timestamp::default() } else { due };
-            *active = Active { owner: None, due, claims: 0 };
+            *active = Active { owner: None, due, claims: 0, ..active.clone() };
         }
     }
 
@@ -193,6 +240,8 @@ impl Tables {
         }
         self.active.remove(&run);
         self.blocked.retain(|(of, _), _| *of != run);
+        self.bury_mail(run, end);
+        self.notify(run, end);
     }
 
     pub(super) fn reserve(&mut self, counter: Counter, count: u32) -> i64 {
@@ -227,11 +276,12 @@ impl Tables {
     }
 
     pub(super) fn record(&self, id: RunId) -> Option<RunRecord> {
-        let Run { start, end, .. } = self.runs.get(&id)?.clone();
+        let Run { start, end, generation } = self.runs.get(&id)?.clone();
         let open = self.active.get(&id).map(|active| OpenRun {
             due: active.due,
             owner: active.owner,
             claims: active.claims,
+            mail: active.mail,
             blocked: self
                 .blocked
                 .iter()
@@ -239,9 +289,22 @@ impl Tables {
                 .max_by_key(|(_, block)| block.at)
                 .map(|(_, block)| Arc::clone(&block.report)),
         });
-        let Start { workflow, id: name, args, seed, decided, meta, queued: _, at: created } = start;
-        let (run, id) = (id, name);
-        Some(RunRecord { run, workflow, id, args, seed, decided, meta, created, end, open })
+        let Start { workflow, args, seed, decided, meta, parent, at: created, .. } = start;
+        let (run, id) = (id, start.id);
+        Some(RunRecord {
+            run,
+            workflow,
+            id,
+            args,
+            seed,
+            decided,
+            meta,
+            parent,
+            generation,
+            created,
+            end,
+            open,
+        })
     }
 
     pub(crate) fn history(&self, run: RunId) -> Vec<Event> {
@@ -256,7 +319,8 @@ impl Tables {
         let open = self.commands.iter().filter(|given| given.run == run && !given.done);
         let cancels = open.filter(|given| given.command.kind == CommandKind::Cancel);
         let cancels = cancels.map(|given| given.command.clone()).collect();
-        Some(StoredRun { record, history: self.history(run), attempts, cancels })
+        let (history, mail) = (self.history(run), self.unread(run));
+        Some(StoredRun { record, history, attempts, cancels, mail })
     }
 }
 
@@ -271,7 +335,8 @@ fn is_same(row: &Event, other: &Event) -> bool {
 impl Tables {
     /// Gives a run to another writer, as a takeover does.
     pub(crate) fn seize(&mut self, run: RunId, writer: WriterId, now: Timestamp) {
-        self.active.insert(run, Active { owner: Some(writer), due: now, claims: 0 });
+        let before = self.active.get(&run).cloned().unwrap_or_default();
+        self.active.insert(run, Active { owner: Some(writer), due: now, claims: 0, ..before });
     }
 
     pub(crate) fn claim_due(&mut self, writer: WriterId, now: Timestamp) -> Vec<RunId> {

@@ -98,14 +98,14 @@ columns! {
     }
 }
 columns! {
-    Ends { run: i64, first: i32, obeys: i64, how: i16, output: Text<'a>, at: i64, }
+    Ends { run: i64, first: i32, obeys: i64, how: i16, output: Text<'a>, at: i64, heard: i64, }
 }
 columns! {
     /// The first row of each item.
     Firsts {
         run: i64, seq: i32, kind: &'static str, call: Option<i32>, name: &'a str,
         payload: Option<Text<'a>>, decided: Option<Text<'a>>, at: i64, last: bool, ends: bool,
-        obeys: i64,
+        obeys: i64, heard: i64,
     }
 }
 columns! {
@@ -136,7 +136,9 @@ columns! {
     Aside { run: i64, build: &'a str, report: Text<'a>, at: i64, }
 }
 columns! {
-    Moved { run: i64, due: i64, leaves: bool, parks: bool, clears: bool, obeys: i64, }
+    Moved {
+        run: i64, due: i64, leaves: bool, parks: bool, clears: bool, obeys: i64, heard: i64,
+    }
 }
 
 columns! {
@@ -250,6 +252,7 @@ impl<'a> Batch<'a> {
         columns.last.push(ends && others.is_empty());
         columns.ends.push(ends);
         columns.obeys.push(item.obeys);
+        columns.heard.push(item.heard);
         if !others.is_empty() {
             self.parts |= OTHERS;
         }
@@ -273,6 +276,7 @@ impl<'a> Batch<'a> {
             columns.how.push(small(end.how.code()));
             columns.output.push(clean(&end.output));
             columns.at.push(end.at.as_millis());
+            columns.heard.push(item.heard);
         }
         self.beside(item);
     }
@@ -330,6 +334,7 @@ impl<'a> Batch<'a> {
             columns.parks.push(item.park.is_some());
             columns.clears.push(item.progress);
             columns.obeys.push(item.obeys);
+            columns.heard.push(item.heard);
             self.parts |= REST;
         }
     }

@@ -4,8 +4,7 @@
 use sqlx::Row as _;
 
 use super::link::Connection;
-use super::read;
-use super::{Claimant, shared};
+use super::{Claimant, mail, read, shared};
 use crate::clock::Timestamp;
 use crate::model::{Command, CommandKind, Commanded, End, Ended, RunId, WriterId};
 use crate::store::{Of, Sweep, TakeOver, dead, reason_of, terminated};
@@ -61,7 +60,10 @@ async fn close(connection: &mut Connection, run: i64, end: &End) -> Done<()> {
     for text in [shared_sql!("commit/leave"), shared_sql!("commit/unblock")] {
         connection.query(text).bind(run).execute(&mut **connection).await?;
     }
-    Ok(())
+    if end.how != Ended::Dead {
+        mail::bury(connection, RunId(run), end.at).await?;
+    }
+    mail::notify(connection, RunId(run), end.at).await
 }
 
 pub(super) async fn claim(
@@ -94,6 +96,9 @@ pub(super) async fn command(
     command: Command,
     again: bool,
 ) -> Done<Commanded> {
+    if command.kind == CommandKind::Terminate {
+        mail::lock_parent(connection, run).await?;
+    }
     // First, as whoever ends the run does: numbers of commands follow each
     // other, and no end comes between.
     let held =

@@ -78,6 +78,7 @@ pub(super) async fn dead_letters(
             workflow: row.try_get("workflow")?,
             kind: row.try_get("kind")?,
             reason: row.try_get("reason")?,
+            body: row.try_get("body")?,
             at: time(row, "at")?,
         })
     };

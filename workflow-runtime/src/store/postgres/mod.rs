@@ -16,10 +16,12 @@ mod fleet;
 mod io;
 mod link;
 mod list;
+mod mail;
 mod memory;
 mod news;
 mod open;
 mod read;
+mod reply;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -40,8 +42,8 @@ use super::{Counter, Fleet, Loaded, Pulse, Store, Sweep, TakeOver};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
 };
 use io::Io;
 use link::Shape;
@@ -452,6 +454,37 @@ impl Store for PostgresStore {
             )
             .await?;
         Ok(u32::try_from(deleted).unwrap_or(u32::MAX))
+    }
+
+    async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+        self.0.io.run(Shape::Whole, ask!(c => mail::post_all(c, posts).await)).await
+    }
+
+    async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+        if id.contains('\0') {
+            return Ok(None);
+        }
+        let id = id.to_owned();
+        self.0.io.run(Shape::Single, ask!(c => mail::shown(c, id).await)).await
+    }
+
+    async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+        let message = message.to_owned();
+        self.0.io.run(Shape::Single, ask!(c => reply::read(c, message).await)).await
+    }
+
+    async fn reply_read(&self, message: &str) -> Result<(), Error> {
+        let message = message.to_owned();
+        self.0.io.run(Shape::Single, ask!(c => reply::forget(c, message).await)).await
+    }
+
+    async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+        let is_news = self.0.io.run(Shape::Single, ask!(c => mail::is_news(c, writer).await));
+        // Mostly there is none, and nothing has to be written.
+        if !is_news.await? {
+            return Ok(AllNews::default());
+        }
+        self.0.io.run(Shape::Whole, ask!(c => mail::news(c, writer).await)).await
     }
 
     async fn backup(&self, _to: &Path) -> Result<(), Error> {

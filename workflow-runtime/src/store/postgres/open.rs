@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../sql/migrations/0001_init.postgres.sql"),
     include_str!("../../../sql/migrations/0002_generations.postgres.sql"),
+    include_str!("../../../sql/migrations/0003_mail.postgres.sql"),
 ];
 
 /// A schema's name, as it can stand in a statement.

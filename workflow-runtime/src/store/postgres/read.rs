@@ -10,8 +10,8 @@ use sqlx::{Decode, Postgres, Row as _, Type};
 use super::link::Connection;
 use crate::clock::Timestamp;
 use crate::model::{
-    AttemptRecord, CallId, Command, CommandKind, End, Ended, Event, EventKind, OpenRun, RunId,
-    RunRecord, StoredRun, WriterId,
+    AttemptRecord, CallId, Command, CommandKind, End, Ended, Event, EventKind, Mail, MailKind,
+    OpenRun, RunId, RunRecord, StoredRun, WriterId,
 };
 use crate::store::{Damage, Loaded};
 
@@ -72,6 +72,7 @@ pub(super) async fn load(
     let mut events = by_run(connection, sql!("load_history"), &runs).await?;
     let mut attempts = by_run(connection, sql!("load_attempts"), &runs).await?;
     let mut commands = by_run(connection, sql!("load_commands"), &runs).await?;
+    let mut unread = mail(connection, &runs).await?;
     let rows = connection.query(sql!("load_runs")).bind(runs).fetch_all(&mut **connection).await?;
     let mut loaded = Vec::with_capacity(rows.len());
     for row in rows {
@@ -81,7 +82,8 @@ pub(super) async fn load(
             attempts.remove(&run).unwrap_or_default(),
             commands.remove(&run).unwrap_or_default(),
         );
-        let stored = stored(&row, of_run).map_err(|reason| Damage {
+        let unread = unread.remove(&run).unwrap_or_default();
+        let stored = stored(&row, of_run, unread).map_err(|reason| Damage {
             workflow: get(&row, "workflow").unwrap_or_default(),
             id: get(&row, "workflow_id").unwrap_or_default(),
             reason,
@@ -93,7 +95,11 @@ pub(super) async fn load(
 
 type Rows = (Vec<PgRow>, Vec<PgRow>, Vec<PgRow>);
 
-fn stored(row: &PgRow, (events, attempts, commands): Rows) -> Result<StoredRun, String> {
+fn stored(
+    row: &PgRow,
+    (events, attempts, commands): Rows,
+    mail: Vec<Mail>,
+) -> Result<StoredRun, String> {
     let cannot = |error: sqlx::Error| error.to_string();
     let commands = commands.iter().map(command).collect::<Read<Vec<_>>>().map_err(cannot)?;
     Ok(StoredRun {
@@ -101,7 +107,31 @@ fn stored(row: &PgRow, (events, attempts, commands): Rows) -> Result<StoredRun, 
         history: events.iter().map(event).collect::<Result<_, _>>()?,
         attempts: attempts.iter().map(attempt).collect::<Read<_>>().map_err(cannot)?,
         cancels: commands.into_iter().flatten().collect(),
+        mail,
     })
+}
+
+/// What runs have not taken; of a kind that a newer version knows, nothing.
+pub(super) async fn mail(
+    connection: &mut Connection,
+    runs: &[i64],
+) -> Read<BTreeMap<i64, Vec<Mail>>> {
+    let load = include_str!("../../../sql/mail/load.postgres.sql");
+    let mut all: BTreeMap<i64, Vec<Mail>> = BTreeMap::new();
+    for (run, rows) in by_run(connection, load, runs).await? {
+        for row in rows {
+            let Some(kind) = MailKind::parse(&get::<String>(&row, "kind")?) else { continue };
+            let call = get::<Option<i32>>(&row, "call")?;
+            all.entry(run).or_default().push(Mail {
+                number: get(&row, "number")?,
+                kind,
+                name: text(&row, "name")?,
+                call: call.map(|call| CallId(u32::try_from(call).unwrap_or(u32::MAX))),
+                body: text(&row, "body")?,
+            });
+        }
+    }
+    Ok(all)
 }
 
 pub(super) fn record(row: &PgRow) -> Read<RunRecord> {
@@ -111,6 +141,7 @@ pub(super) fn record(row: &PgRow) -> Read<RunRecord> {
             owner: get::<Option<i64>>(row, "owner")?.map(WriterId),
             claims: count(row, "claims")?,
             blocked: some_text(row, "report")?,
+            mail: get(row, "mail")?,
         }),
         None => None,
     };
@@ -122,10 +153,20 @@ pub(super) fn record(row: &PgRow) -> Read<RunRecord> {
         seed: get(row, "seed")?,
         decided: some_text(row, "decided")?,
         meta: some_text(row, "meta")?,
+        parent: parent(row)?,
+        generation: count(row, "generation")?,
         created: time(row, "created")?,
         end: end(row)?,
         open,
     })
+}
+
+/// The run that waits for it, and its call.
+fn parent(row: &PgRow) -> Read<Option<(RunId, CallId)>> {
+    let (parent, call) =
+        (get::<Option<i64>>(row, "parent")?, get::<Option<i32>>(row, "parent_call")?);
+    let call = call.map(|call| CallId(u32::try_from(call).unwrap_or(u32::MAX)));
+    Ok(parent.map(RunId).zip(call))
 }
 
 pub(super) fn end(row: &PgRow) -> Read<Option<End>> {

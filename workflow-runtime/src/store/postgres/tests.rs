@@ -28,6 +28,7 @@ pub(super) fn start(run: i64) -> Item {
         seed: 0,
         decided: Some("[]".into()),
         meta: None,
+        parent: None,
         queued: false,
         at: at(1_000),
     }));

@@ -9,7 +9,7 @@ use super::batch::{Applied, Batch, has};
 use super::fault::{Fault, is_in_the_way, late, unavailable};
 use super::link::{Connection, Link, Shape};
 use super::servers::Servers;
-use super::{PATIENCE, ask};
+use super::{PATIENCE, ask, mail};
 use crate::clock::within;
 use crate::error::{Error, ErrorKind};
 use crate::model::{Answer, Event, Item, RunId, WriterId};
@@ -168,6 +168,18 @@ async fn try_commit(
             left = open.iter().map(|n| items[*n].clone()).collect();
             &left
         };
+        if batch.iter().any(mail::reaches_others) {
+            match whole(link, writer, lane, batch).await {
+                Ok(Some(all)) => open.into_iter().zip(all).for_each(|(n, one)| answers[n] = one),
+                Ok(None) => return Ok(Err(fenced())),
+                Err(error) => {
+                    if let Some(faulty) = faulted(error)? {
+                        return Ok(Ok(faulty));
+                    }
+                }
+            }
+            continue;
+        }
         let statement = Batch::of(batch, careful).statement(writer, lane);
         let sent = link
             .ask(Shape::Single, |c| {
@@ -181,10 +193,9 @@ async fn try_commit(
                 careful = true;
                 continue;
             }
-            Err(error) => match Fault::of(&error) {
-                Fault::Item(reason) => return Ok(Ok(Outcome::Faulty(reason))),
-                Fault::Again => continue,
-                Fault::Lost | Fault::Wait => return Err(error),
+            Err(error) => match faulted(error)? {
+                Some(faulty) => return Ok(Ok(faulty)),
+                None => continue,
             },
         };
         if !applied.live {
@@ -201,11 +212,60 @@ async fn try_commit(
             };
         }
     }
+    Ok(all_answered(answers))
+}
+
+fn all_answered(answers: Vec<Option<Answer>>) -> Result<Outcome, Error> {
     let all: Option<Vec<Answer>> = answers.into_iter().collect();
-    Ok(all.map(Outcome::Answered).ok_or_else(|| {
+    all.map(Outcome::Answered).ok_or_else(|| {
         let message = "others are in the way of what is to be written, again and again";
         Error::new(ErrorKind::Unavailable, message)
-    }))
+    })
+}
+
+/// What is done about a statement that failed. None: it is sent again.
+fn faulted(error: sqlx::Error) -> Result<Option<Outcome>, sqlx::Error> {
+    match Fault::of(&error) {
+        Fault::Item(reason) => Ok(Some(Outcome::Faulty(reason))),
+        Fault::Again => Ok(None),
+        Fault::Lost | Fault::Wait => Err(error),
+    }
+}
+
+/// A batch that reaches other runs: in one transaction with what it does there.
+/// An item without an answer is to be sent again. None: the writer was declared
+/// dead.
+async fn whole(
+    link: &mut Link,
+    writer: WriterId,
+    lane: i16,
+    items: &[Item],
+) -> Result<Option<Vec<Option<Answer>>>, sqlx::Error> {
+    let items = items.to_vec();
+    link.ask(
+        Shape::Whole,
+        ask!(c => {
+            let Some(mut number) = mail::prepare(c, writer, lane, &items).await? else {
+                return Ok(None);
+            };
+            let statement = Batch::of(&items, true).statement(writer, lane);
+            let statement = statement.persistent(c.keeps_names());
+            let applied = Applied::read(&statement.fetch_one(&mut **c).await?)?.sorted();
+            let mut answers = Vec::with_capacity(items.len());
+            for item in &items {
+                let answered = match answer(&applied, item) {
+                    Some(answer) => Some(answer),
+                    None => resolve(c, item).await?,
+                };
+                answers.push(match answered {
+                    Some(answer) => Some(mail::after(c, item, answer, &mut number).await?),
+                    None => None,
+                });
+            }
+            Ok(Some(answers))
+        }),
+    )
+    .await
 }
 
 /// What became of an item that went in.
@@ -268,6 +328,7 @@ async fn in_its_place(
         // Sent again: all of it is in; it ended its run, unless that was
         // prevented.
         Some(true) if item.end.is_some() && open == Some(true) => Ok(Some(Answer::NotEnded)),
+        Some(true) if is_undelivered(connection, item).await? => Ok(Some(Answer::NotEnded)),
         Some(true) => Ok(Some(Answer::Committed)),
         Some(false) => Ok(Some(Answer::Conflict)),
         None if open == Some(false) => Ok(Some(Answer::Conflict)),
@@ -282,6 +343,16 @@ async fn in_its_place(
             Ok(foreign.then_some(Answer::Conflict))
         }
     }
+}
+
+/// Whether what would have ended the run is there without its turn: the end that
+/// it may have by now is another one.
+async fn is_undelivered(connection: &mut Connection, item: &Item) -> Result<bool, sqlx::Error> {
+    let Some(seq) = item.delivered_end() else { return Ok(false) };
+    let text = super::shared(include_str!("../../../sql/query/is_delivered.sql"));
+    let seq = i32::try_from(seq).unwrap_or(i32::MAX);
+    let delivered = connection.query_scalar(text).bind(item.run.0).bind(seq);
+    Ok(delivered.fetch_optional(&mut **connection).await? == Some(false))
 }
 
 /// An item without rows.

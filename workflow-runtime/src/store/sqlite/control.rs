@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::read;
+use super::{mail, read};
 use crate::clock::Timestamp;
 use crate::model::{Command, CommandKind, Commanded, End, Ended, RunId, WriterId};
 use crate::store::{Sweep, TakeOver, dead, terminated};
@@ -19,6 +19,12 @@ macro_rules! sql {
 macro_rules! commit_sql {
     ($name:literal) => {
         include_str!(concat!("../../../sql/commit/", $name, ".sql"))
+    };
+}
+
+macro_rules! mail_sql {
+    ($name:literal) => {
+        include_str!(concat!("../../../sql/mail/", $name, ".sql"))
     };
 }
 
@@ -44,13 +50,16 @@ pub(super) fn take_over(connection: &mut Connection, over: &TakeOver) -> rusqlit
 }
 
 /// Ends an open run from outside.
-fn close(transaction: &Transaction<'_>, run: RunId, end: &End) -> rusqlite::Result<()> {
+fn close(transaction: &Connection, run: RunId, end: &End) -> rusqlite::Result<()> {
     let ended = params![run.0, end.how.code(), &*end.output, end.at.as_millis()];
     transaction.prepare_cached(commit_sql!("end"))?.execute(ended)?;
     for text in [commit_sql!("leave"), commit_sql!("unblock")] {
         transaction.prepare_cached(text)?.execute([run.0])?;
     }
-    Ok(())
+    if end.how != Ended::Dead {
+        mail::bury(transaction, run, end.at)?;
+    }
+    mail::notify(transaction, run, end.at)
 }
 
 pub(super) fn claim(
@@ -71,7 +80,7 @@ struct Known {
     blocked: bool,
 }
 
-fn known(transaction: &Transaction<'_>, run: RunId) -> rusqlite::Result<Option<Known>> {
+fn known(transaction: &Connection, run: RunId) -> rusqlite::Result<Option<Known>> {
     use rusqlite::OptionalExtension as _;
 
     let mut query = transaction.prepare_cached(sql!("known"))?;
@@ -87,7 +96,18 @@ pub(super) fn command(
     command: &Command,
 ) -> rusqlite::Result<Commanded> {
     let transaction = begin(connection)?;
-    let Some(known) = known(&transaction, run)? else { return Ok(Commanded::Unknown) };
+    let given = give(&transaction, run, command)?;
+    transaction.commit()?;
+    Ok(given)
+}
+
+/// In a transaction that is open.
+pub(super) fn give(
+    transaction: &Connection,
+    run: RunId,
+    command: &Command,
+) -> rusqlite::Result<Commanded> {
+    let Some(known) = known(transaction, run)? else { return Ok(Commanded::Unknown) };
     let is_open = known.status == 0;
     let (run_number, at) = (run.0, command.at.as_millis());
     // Whether the owner has yet to act on it.
@@ -101,7 +121,7 @@ pub(super) fn command(
         CommandKind::Terminate => {
             pending = known.owned;
             transaction.prepare_cached(commit_sql!("obey"))?.execute([run_number, i64::MAX])?;
-            close(&transaction, run, &terminated(command))?;
+            close(transaction, run, &terminated(command))?;
             transaction.prepare_cached(commit_sql!("forget"))?.execute([run_number])?;
         }
         CommandKind::Retry if !is_open => return Ok(Commanded::Ended),
@@ -120,7 +140,6 @@ pub(super) fn command(
     let reason = command.reason.as_deref();
     let given = params![run_number, command.kind.as_str(), &*command.by, reason, at, !pending];
     transaction.prepare_cached(sql!("command"))?.execute(given)?;
-    transaction.commit()?;
     Ok(Commanded::Accepted)
 }
 
@@ -157,6 +176,11 @@ pub(super) fn delete(connection: &mut Connection, runs: &[RunId]) -> rusqlite::R
             sql!("delete_attempts"),
             sql!("delete_commands"),
             sql!("delete_dead_letters"),
+            mail_sql!("clear"),
+            mail_sql!("forget"),
+            mail_sql!("forget_requests"),
+            mail_sql!("forget_replies"),
+            mail_sql!("forget_state"),
         ];
         for text in others {
             transaction.prepare_cached(text)?.execute([run.0])?;

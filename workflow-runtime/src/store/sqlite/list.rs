@@ -81,6 +81,7 @@ pub(super) fn dead_letters(
             workflow: row.get("workflow")?,
             kind: row.get("kind")?,
             reason: row.get("reason")?,
+            body: row.get("body")?,
             at: time(row, "at")?,
         })
     })?;

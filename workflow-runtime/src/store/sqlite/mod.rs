@@ -3,10 +3,12 @@
 
 mod control;
 mod list;
+mod mail;
 mod open;
 mod owner;
 mod places;
 mod read;
+mod reply;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -24,8 +26,8 @@ use super::{Counter, Damage, Loaded, Store, Sweep, TakeOver, reason_of, refusal}
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    Answer, Command, Commanded, DeadLetter, End, Event, Item, RunId, RunQuery, RunRecord,
-    RunSummary, WriterId,
+    AllNews, Answer, Command, Commanded, DeadLetter, End, Event, Item, Post, RunId, RunQuery,
+    RunRecord, RunSummary, Undelivered, WriterId,
 };
 use owner::Owner;
 use places::Places;
@@ -357,6 +359,36 @@ impl Store for SqliteStore {
     async fn delete(&self, runs: &[RunId]) -> Result<u32, Error> {
         let runs = runs.to_vec();
         self.write(move |connection| control::delete(connection, &runs)).await
+    }
+
+    async fn post(&self, posts: Vec<Post>) -> Result<Vec<Result<(), Undelivered>>, Error> {
+        self.write(move |connection| mail::post_all(connection, &posts)).await
+    }
+
+    async fn shown(&self, id: &str) -> Result<Option<crate::model::Shown>, Error> {
+        let id = id.to_owned();
+        self.read(move |connection| mail::shown(connection, &id).map_err(unavailable)).await
+    }
+
+    async fn reply(&self, message: &str) -> Result<Option<Arc<str>>, Error> {
+        let message = message.to_owned();
+        self.read(move |connection| reply::read(connection, &message).map_err(unavailable)).await
+    }
+
+    async fn reply_read(&self, message: &str) -> Result<(), Error> {
+        let message = message.to_owned();
+        self.write(move |connection| reply::forget(connection, &message)).await
+    }
+
+    async fn news(&self, writer: WriterId) -> Result<AllNews, Error> {
+        let is_news = move |connection: &mut Connection| {
+            mail::is_news(connection, writer).map_err(unavailable)
+        };
+        // Mostly there is none, and nothing has to be written.
+        if !self.read(is_news).await? {
+            return Ok(AllNews::default());
+        }
+        self.write(move |connection| mail::news(connection, writer)).await
     }
 
     async fn backup(&self, to: &Path) -> Result<(), Error> {

@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../sql/migrations/0001_init.sqlite.sql"),
     include_str!("../../../sql/migrations/0002_engine.sqlite.sql"),
     include_str!("../../../sql/migrations/0003_generations.sqlite.sql"),
+    include_str!("../../../sql/migrations/0004_mail.sqlite.sql"),
 ];
 
 /// How long a lock of another process is waited for.

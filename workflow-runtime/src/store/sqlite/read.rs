@@ -11,8 +11,8 @@ use super::{Damage, Loaded, unavailable};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::model::{
-    AttemptRecord, CallId, Command, CommandKind, End, Ended, Event, EventKind, OpenRun, RunId,
-    RunRecord, StoredRun, WriterId,
+    AttemptRecord, CallId, Command, CommandKind, End, Ended, Event, EventKind, Mail, MailKind,
+    OpenRun, RunId, RunRecord, StoredRun, WriterId,
 };
 
 macro_rules! sql {
@@ -94,6 +94,7 @@ fn load_together(
     let mut events = by_run(&moment, sql!("load_history"), &runs, |row| Ok(event(row)))?;
     let mut attempts = by_run(&moment, sql!("load_attempts"), &runs, attempt)?;
     let mut commands = by_run(&moment, sql!("load_commands"), &runs, command)?;
+    let mut unread = mail(&moment, &runs)?;
     let mut query = moment.prepare_cached(sql!("load_runs"))?;
     let mut rows = query.query([&runs])?;
     let mut loaded = Vec::new();
@@ -104,7 +105,8 @@ fn load_together(
         let stored = record(row).map_err(|error| error.to_string()).and_then(|record| {
             let attempts = attempts.remove(&run).unwrap_or_default();
             let cancels = commands.remove(&run).unwrap_or_default().into_iter().flatten().collect();
-            Ok(StoredRun { record, history: history?, attempts, cancels })
+            let mail = unread.remove(&run).unwrap_or_default();
+            Ok(StoredRun { record, history: history?, attempts, cancels, mail })
         });
         let stored = stored.map_err(|reason| Damage {
             workflow: row.get("workflow").unwrap_or_default(),
@@ -139,6 +141,7 @@ fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
             owner: optional::<i64>(row, "owner")?.map(WriterId),
             claims: row.get("claims")?,
             blocked: row.get("report")?,
+            mail: row.get("mail")?,
         }),
         None => None,
     };
@@ -150,10 +153,36 @@ fn record(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
         seed: row.get("seed")?,
         decided: row.get("decided")?,
         meta: row.get("meta")?,
+        parent: parent(row)?,
+        generation: row.get("generation")?,
         created: time(row, "created")?,
         end,
         open,
     })
+}
+
+/// The run that waits for it, and its call.
+fn parent(row: &Row<'_>) -> rusqlite::Result<Option<(RunId, CallId)>> {
+    let (parent, call) = (optional::<i64>(row, "parent")?, optional::<u32>(row, "parent_call")?);
+    Ok(parent.zip(call).map(|(run, call)| (RunId(run), CallId(call))))
+}
+
+/// What runs have not taken; of a kind that a newer version knows, nothing.
+pub(super) fn mail(
+    connection: &Connection,
+    runs: &str,
+) -> rusqlite::Result<BTreeMap<i64, Vec<Mail>>> {
+    let rows = by_run(connection, include_str!("../../../sql/mail/load.sql"), runs, |row| {
+        let Some(kind) = MailKind::parse(&row.get::<_, String>("kind")?) else { return Ok(None) };
+        Ok(Some(Mail {
+            number: row.get("number")?,
+            kind,
+            name: text(row, "name")?,
+            call: optional::<u32>(row, "call")?.map(CallId),
+            body: text(row, "body")?,
+        }))
+    })?;
+    Ok(rows.into_iter().map(|(run, mail)| (run, mail.into_iter().flatten().collect())).collect())
 }
 
 fn event(row: &Row<'_>) -> Result<Event, String> {

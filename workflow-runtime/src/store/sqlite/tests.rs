@@ -14,6 +14,7 @@ fn start(run: i64) -> Item {
         seed: 0,
         decided: Some("[]".into()),
         meta: None,
+        parent: None,
         queued: false,
         at,
     }));

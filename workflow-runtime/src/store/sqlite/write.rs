@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 
 use rusqlite::{CachedStatement, Connection, ErrorCode, OptionalExtension as _, Row, params};
 
+use super::mail;
 use super::places::Places;
 use super::refusal;
 use crate::clock::Timestamp;
-use crate::model::{Answer, Event, Item, RunId, Start};
+use crate::model::{Answer, End, Event, Item, RunId, Start};
 
 macro_rules! statements {
     ($($name:ident $file:literal)*) => {
@@ -50,6 +51,8 @@ statements! {
     is_same "query/is_same"
     who_owns "query/who_owns"
     is_open "query/is_open"
+    mail_count "mail/mail"
+    is_delivered "query/is_delivered"
 }
 
 /// A batch on its way into the database.
@@ -178,11 +181,16 @@ fn apply(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
     if let Some(refused) = refusal(item) {
         return Ok(refused);
     }
-    match (&item.start, item.events.first()) {
-        (Some(new), _) => apply_start(batch, item, new),
-        (None, Some(first)) => apply_events(batch, item, first),
-        (None, None) => apply_rest(batch, item),
+    let answer = match (&item.start, item.events.first()) {
+        (Some(new), _) => apply_start(batch, item, new)?,
+        (None, Some(first)) => apply_events(batch, item, first)?,
+        (None, None) => apply_rest(batch, item)?,
+    };
+    if item.traffic.is_none() && item.last_traffic.is_none() {
+        return Ok(answer);
     }
+    // Also what is sent again: it is there once.
+    mail::traffic(batch.connection, item, answer)
 }
 
 fn apply_start(batch: &mut Batch<'_>, item: &Item, new: &Start) -> rusqlite::Result<Answer> {
@@ -249,6 +257,9 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     if not_ended {
         return Ok(Answer::NotEnded);
     }
+    for traffic in item.all_traffic() {
+        mail::settle(batch.connection, item, traffic)?;
+    }
     let Some(ended) = &item.end else {
         attempts(batch, item)?;
         set_aside(batch, item)?;
@@ -256,7 +267,7 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
     };
     let output = &*ended.output;
     end(batch)?.execute(params![run, ended.how.code(), output, ended.at.as_millis()])?;
-    succession(batch, item)?;
+    has_ended(batch, item, ended)?;
     leave(batch)?.execute([run])?;
     batch.places.ended(item.run);
     if batch.rare.attempts {
@@ -266,6 +277,22 @@ fn apply_events(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::
         unblock(batch)?.execute([run])?;
     }
     Ok(Answer::Committed)
+}
+
+/// What others are told of the end of a run, and what becomes of its mail.
+fn has_ended(batch: &mut Batch<'_>, item: &Item, ended: &End) -> rusqlite::Result<()> {
+    succession(batch, item)?;
+    if let Some(traffic) = &item.last_traffic {
+        mail::not_taken(batch.connection, item, traffic)?;
+    }
+    let mail = mail_count(batch)?.query_row([item.run.0], |row| row.get::<_, i64>(0)).optional()?;
+    if mail.is_some_and(|mail| mail > 0) && ended.is_last() {
+        mail::bury(batch.connection, item.run, ended.at)?;
+    }
+    if item.parent.is_some() {
+        mail::notify(batch.connection, item.run, ended.at)?;
+    }
+    Ok(())
 }
 
 /// The next generation of a run that ended for that.
@@ -284,7 +311,7 @@ fn succession(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<()> {
         at.as_millis(),
     ])?;
     activate(batch)?.execute(params![run, None::<i64>, at.as_millis()])?;
-    Ok(())
+    mail::follow(batch.connection, item.run, RunId(run))
 }
 
 /// Rows of one statement, where an item has many: each statement has its price.
@@ -387,8 +414,18 @@ fn refuse(batch: &mut Batch<'_>, item: &Item, first: &Event) -> rusqlite::Result
 
 /// An item that is in already ended its run, unless that was prevented.
 fn sent_again(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
-    let prevented = item.end.is_some() && run_is_open(batch, item.run)? == Some(true);
+    let goes_on = item.end.is_some() && run_is_open(batch, item.run)? == Some(true);
+    let prevented = goes_on || is_undelivered(batch, item)?;
     Ok(if prevented { Answer::NotEnded } else { Answer::Committed })
+}
+
+/// Whether what would have ended the run is there without its turn: the end that
+/// it may have by now is another one.
+fn is_undelivered(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<bool> {
+    let Some(seq) = item.delivered_end() else { return Ok(false) };
+    let delivered: Option<bool> =
+        is_delivered(batch)?.query_row([item.run.0, seq.into()], |row| row.get(0)).optional()?;
+    Ok(delivered == Some(false))
 }
 
 /// None: there is no such run.
@@ -448,7 +485,8 @@ fn set_aside(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<()> {
     let blocked = item.block.as_ref().map(|_| Timestamp::NEVER);
     if let Some(due) = item.park.or(blocked) {
         let parks = item.park.is_some();
-        park(batch)?.execute(params![run, item.writer.0, due.as_millis(), parks])?;
+        let parked = params![run, item.writer.0, due.as_millis(), parks, item.heard];
+        park(batch)?.execute(parked)?;
     }
     Ok(())
 }

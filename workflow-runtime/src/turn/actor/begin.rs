@@ -80,6 +80,7 @@ impl Actor {
         actor.suspected = stored.record.open.as_ref().is_some_and(|open| open.claims > 0);
         actor.last = stored.record.created;
         actor.next_seq = after(&stored.history);
+        actor.heard = stored.record.open.as_ref().map_or(0, |open| open.mail);
         let recovered = match fault {
             Some(fault) => Err(fault),
             None => actor.replay(stored, now),
@@ -142,13 +143,17 @@ impl Actor {
         self.last = frontier.last;
         self.decided_by = frontier.build;
         self.made = instance.waiting_calls();
+        let signals: Vec<_> =
+            frontier.undelivered.iter().map(|event| event.signal(instance)).collect();
         for cancel in &stored.cancels {
             // Before anything else: what it drops is not started again.
             self.cancel(cancel, now)?;
         }
-        for event in frontier.undelivered {
+        for (event, signal) in frontier.undelivered.iter().zip(signals) {
             if self.next.end.is_some() {
-                break;
+                // No code saw it.
+                signal.into_iter().for_each(|(name, body)| self.leave_signal(name, body));
+                continue;
             }
             let at = self.last.max(now);
             let instance = self.instance.as_mut().ok_or(Fault::Gone)?;
@@ -167,6 +172,9 @@ impl Actor {
         if let Some(instance) = &self.instance {
             self.made.retain(|call| instance.is_waiting(*call));
         }
+        if self.next.end.is_none() {
+            self.ask_again(self.last.max(now));
+        }
         Ok(())
     }
 }
@@ -184,6 +192,7 @@ fn new_start(info: &RunInfo, identity: &Identity, args: Arc<str>, at: Timestamp)
         seed: info.seed,
         decided: None,
         meta: info.meta.clone(),
+        parent: None,
         queued: false,
         at,
     }

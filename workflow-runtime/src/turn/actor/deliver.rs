@@ -11,7 +11,6 @@ use crate::model::{
 };
 use crate::turn::Fault;
 use crate::turn::instance::Turn;
-use crate::turn::table::Target;
 
 impl Actor {
     /// Delivers an outcome in a turn of its own. False: nobody waits for it
@@ -20,14 +19,11 @@ impl Actor {
         let now = now.max(self.last);
         let Some(instance) = self.instance.as_mut() else { return false };
         let Some(spec) = instance.call(call) else { return false };
-        if !instance.is_waiting(call) {
+        if !instance.wants(call) {
             return false;
         }
-        let (kind, name) = match spec.target {
-            Target::Step { .. } => (EventKind::Step, spec.name),
-            Target::Timer { .. } => (EventKind::Timer, spec.name),
-        };
-        let payload = (kind == EventKind::Step).then(|| Arc::clone(&outcome.text));
+        let (kind, name) = (EventKind::of(spec.kind()), spec.name);
+        let payload = (kind != EventKind::Timer).then(|| Arc::clone(&outcome.text));
         let turn = instance.deliver(call, outcome, now);
         let mut row =
             Row { kind, call: Some(call), name: name.into(), payload, decided: None, at: now };
@@ -139,6 +135,10 @@ impl Actor {
         self.next.end = Some(End { how: Ended::Failed, output, at });
         self.dropped.extend(self.waiting_calls());
         self.made.clear();
+        let before = self.next.traffic.take();
+        self.leave_others();
+        self.next.last_traffic = self.next.traffic.take();
+        self.join_traffic(before);
         self.instance = None;
     }
 
@@ -149,7 +149,8 @@ impl Actor {
             let slots = instance.slots(turn.created.clone());
             for (slot, call) in slots.iter().zip(turn.created.clone()) {
                 let (call, spec) = (CallId(call), &slot.spec);
-                decided.reserve(DECISION + spec.name.len() + spec.args.len());
+                let texts = spec.name.len() + spec.args.len() + spec.at.file().len();
+                decided.reserve(DECISION + texts);
                 decided.push(if decided.is_empty() { '[' } else { ',' });
                 let (hash, at) = (spec.hash, Some(spec.at));
                 let args = Args { text: &spec.args, hash, at };
@@ -159,6 +160,10 @@ impl Actor {
                 }
             }
         }
+        // What the turn that ends the run asks for goes in only with the end.
+        let mut before = self.next.traffic.take();
+        self.ask_others(turn.created.clone(), at);
+        self.show(turn.shown);
         for id in &turn.patched {
             decided.push(if decided.is_empty() { '[' } else { ',' });
             Decisions::write_note(&mut decided, "patched", id);
@@ -169,15 +174,19 @@ impl Actor {
             self.decided_by = Some(Arc::clone(&self.identity.build));
         }
         for call in turn.dropped {
+            self.withdraw(call, before.as_deref_mut());
             // Made and dropped before anything was written: it never starts.
             self.made.retain(|made| *made != call);
             self.dropped.push(call);
         }
         if let Some(Encoded { text, how, successor }) = turn.ended {
+            self.leave_others();
+            self.next.last_traffic = self.next.traffic.take();
             self.next.end = Some(End { how, output: text, at });
             self.succeed(successor.map(|successor| *successor), at);
             self.instance = None;
         }
+        self.join_traffic(before);
         if decided.is_empty() {
             return nothing_decided();
         }
@@ -189,7 +198,7 @@ impl Actor {
     pub(super) fn succeed(&mut self, successor: Option<Successor>, at: Timestamp) {
         self.next.successor = successor.map(|Successor { workflow, args, seed, meta }| {
             let (id, decided, queued) = (Arc::clone(&self.id), None, true);
-            Box::new(Start { workflow, id, args, seed, decided, meta, queued, at })
+            Box::new(Start { workflow, id, args, seed, decided, meta, parent: None, queued, at })
         });
     }
 
@@ -208,7 +217,7 @@ impl Actor {
     }
 }
 
-/// Bytes of a decision beside its name and its arguments.
+/// Bytes of a decision beside its name, its arguments and its place.
 const DECISION: usize = 128;
 
 /// What most turns decide; shared, because it is so often.

@@ -6,16 +6,20 @@
 
 mod begin;
 mod deliver;
+mod others;
+
+pub(crate) use others::seed_of_child;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::Fault;
 use super::instance::Instance;
-use super::table::{CallSpec, RunInfo};
+use super::table::{CallSpec, RunInfo, Target};
 use crate::clock::Timestamp;
 use crate::model::{
-    Answer, AttemptRecord, CallId, End, EventKind, Item, Mismatch, RunId, WorkflowFuture, WriterId,
+    Answer, AttemptRecord, CallId, End, EventKind, Item, Mismatch, RunId, Traffic, Undelivered,
+    WorkflowFuture, WriterId,
 };
 
 /// Who runs what.
@@ -37,6 +41,10 @@ pub(crate) struct Effects {
     pub(crate) abort: Vec<CallId>,
     /// What is known of the attempts of these is durable.
     pub(crate) recorded: Vec<AttemptRecord>,
+    /// What these ask of others was not accepted.
+    pub(crate) undelivered: Vec<(CallId, Undelivered)>,
+    /// Something was begun that somebody has to run.
+    pub(crate) reaches_others: bool,
     /// What became of the run, if that is decided now.
     pub(crate) fate: Option<Fate>,
 }
@@ -95,6 +103,18 @@ pub(crate) struct Actor {
     /// The build that the history has for the last turn.
     decided_by: Option<Arc<str>>,
     mismatch: Option<Box<Mismatch>>,
+    info: Crossing,
+    /// How many messages for it this memory knows of.
+    heard: i64,
+    /// Calls that asked something of others in an earlier life, and ask again.
+    again: Vec<CallId>,
+}
+
+/// What is to be known of a run for what goes from it to others.
+struct Crossing {
+    parent: Option<RunId>,
+    seed: i64,
+    mailbox_limit: u32,
 }
 
 /// What the item on its way holds back.
@@ -112,6 +132,7 @@ struct Sent {
     block: bool,
     /// Nothing but that it is set aside.
     block_alone: bool,
+    reaches_others: bool,
 }
 
 /// A row without its place in the history.
@@ -128,6 +149,8 @@ impl Actor {
     fn new(info: RunInfo, identity: Arc<Identity>, future: Option<WorkflowFuture>) -> Self {
         let (run, id, history_limit) = (info.run, Arc::clone(&info.id), info.history_limit);
         let next = Item::new(run, identity.writer);
+        let crossing =
+            Crossing { parent: info.parent, seed: info.seed, mailbox_limit: info.mailbox_limit };
         Self {
             run,
             id,
@@ -148,6 +171,9 @@ impl Actor {
             obeyed: 0,
             decided_by: None,
             mismatch: None,
+            info: crossing,
+            heard: 0,
+            again: Vec::new(),
         }
     }
 
@@ -175,8 +201,12 @@ impl Actor {
             return None;
         }
         self.in_flight = true;
-        let item = std::mem::replace(&mut self.next, Item::new(self.run, self.identity.writer));
+        let mut item = std::mem::replace(&mut self.next, Item::new(self.run, self.identity.writer));
+        (item.heard, item.parent) = (self.heard, self.info.parent);
+        self.made.append(&mut self.again);
         self.sent = Sent {
+            reaches_others: item.all_traffic().any(Traffic::reaches_others)
+                || (item.end.is_some() && item.parent.is_some()),
             start: item.start.is_some(),
             queued: item.start.as_ref().is_some_and(|start| start.queued),
             first_seq: item.events.first().map_or(self.next_seq, |event| event.seq),
@@ -200,6 +230,7 @@ impl Actor {
             && next.park.is_none()
             && next.block.is_none()
             && next.end.is_none()
+            && next.traffic.is_none()
             && !next.unblock
             && !next.progress
     }
@@ -211,6 +242,7 @@ impl Actor {
         self.given_up = true;
         self.instance = None;
         self.made.clear();
+        self.again.clear();
         self.dropped.clear();
     }
 
@@ -221,6 +253,11 @@ impl Actor {
         let lost = |fate| Effects { fate: Some(fate), ..Effects::default() };
         match answer {
             Answer::Committed => self.committed(sent),
+            Answer::Undelivered(undelivered) => {
+                let mut effects = self.committed(sent);
+                effects.launch.retain(|call| !undelivered.iter().any(|(not, _)| not == call));
+                Effects { undelivered, ..effects }
+            }
             Answer::Taken(run) => lost(Fate::Taken(run)),
             Answer::Used => lost(Fate::Used),
             Answer::Refused(reason) if sent.start => lost(Fate::Refused(reason)),
@@ -253,7 +290,15 @@ impl Actor {
         };
         let launch = sent.made.into_iter().filter(wanted).collect();
         let recorded = sent.recorded.into_iter().filter(|record| wanted(&record.call)).collect();
-        Effects { accepted: sent.start, launch, abort: sent.dropped, recorded, fate }
+        Effects {
+            accepted: sent.start,
+            launch,
+            abort: sent.dropped,
+            recorded,
+            undelivered: Vec::new(),
+            reaches_others: sent.reaches_others,
+            fate,
+        }
     }
 
     /// At the frontier of a recovered run: the calls that wait and are not
@@ -265,6 +310,14 @@ impl Actor {
     /// The calls that wait for an outcome.
     pub(crate) fn waiting_calls(&self) -> Vec<CallId> {
         self.instance.as_ref().map(Instance::waiting_calls).unwrap_or_default()
+    }
+
+    /// Whether somebody else may give it what it waits for.
+    pub(crate) fn waits_for_others(&self) -> bool {
+        self.waiting_calls().into_iter().any(|call| {
+            let target = self.call(call).map(|spec| &spec.target);
+            matches!(target, Some(Target::Receive(_) | Target::Child(_) | Target::Ask(_)))
+        }) || self.instance.as_ref().is_some_and(Instance::is_held)
     }
 
     pub(crate) fn is_waiting(&self, call: CallId) -> bool {
@@ -299,13 +352,16 @@ impl Actor {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "testing"))]
 impl Actor {
     /// Why it is blocked, if that is not written yet.
     pub(crate) fn report(&self) -> Option<&str> {
         self.next.block.as_ref().map(|block| &*block.report)
     }
+}
 
+#[cfg(test)]
+impl Actor {
     /// Its start is not on its way yet.
     pub(crate) fn is_new(&self) -> bool {
         self.next.start.is_some()

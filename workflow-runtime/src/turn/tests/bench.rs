@@ -46,6 +46,9 @@ impl Bench {
             payload_limit: 1 << 20,
             history_limit: 1_000,
             strict: STRICT.get(),
+            generation: 1,
+            parent: None,
+            mailbox_limit: 100,
         }
     }
 
@@ -99,9 +102,10 @@ impl Bench {
         let call = self.running.remove(place);
         self.now += 10;
         let spec = self.actor.call(call).unwrap().clone();
-        let outcome: Arc<str> = match spec.target {
-            Target::Timer { .. } => "null".into(),
-            Target::Step { .. } => result_of(spec.name, &spec.args).into(),
+        let outcome: Arc<str> = if let Target::Timer { .. } = spec.target {
+            "null".into()
+        } else {
+            result_of(spec.name, &spec.args).into()
         };
         self.actor.deliver(call, outcome.into(), at(self.now));
         self.commit();

@@ -315,9 +315,10 @@ fn a_run_whose_first_turn_panicked_begins_when_the_fix_runs() {
     let begun = bench.stored().history.remove(0);
     assert_eq!((begun.kind, begun.at), (EventKind::Begun, at(1_100)));
     // Its time is the base of the first turn's timers.
-    let due = |bench: &Bench| match bench.actor.call(CallId(0)).unwrap().target {
-        Target::Timer { due } => due,
-        Target::Step { .. } => panic!("a timer"),
+    let due = |bench: &Bench| {
+        let spec = bench.actor.call(CallId(0)).unwrap();
+        let Target::Timer { due } = spec.target else { panic!("a timer") };
+        due
     };
     assert_eq!(due(&bench), at(1_150));
     assert_eq!(due(&bench.crash(code)), at(1_150));

@@ -7,8 +7,7 @@ use tokio::sync::mpsc;
 use tokio::sync::mpsc::error;
 
 use super::{LOCAL, Local};
-use crate::workflow::DurableFuture;
-use crate::workflow::durable::Block;
+use crate::durable::{Block, DurableFuture};
 
 /// A channel that holds up to `capacity` values; who sends more waits.
 ///
@@ -200,7 +199,7 @@ macro_rules! receivers {
             }
         }
 
-        impl<T> crate::workflow::DurableStream for $receiver<T> {}
+        impl<T> crate::durable::DurableStream for $receiver<T> {}
 
         impl<T> fmt::Debug for $receiver<T> {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

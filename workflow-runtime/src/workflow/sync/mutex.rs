@@ -4,8 +4,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use super::{LOCAL, Local};
-use crate::workflow::DurableFuture;
-use crate::workflow::durable::Block;
+use crate::durable::{Block, DurableFuture};
 
 /// A lock that a branch may hold across awaits: `tokio::sync::Mutex`. Branches
 /// get it in the order in which they asked.

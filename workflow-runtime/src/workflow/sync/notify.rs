@@ -1,8 +1,7 @@
 //! One branch tells another that it may look again.
 
 use super::{LOCAL, Local};
-use crate::workflow::DurableFuture;
-use crate::workflow::durable::Block;
+use crate::durable::{Block, DurableFuture};
 
 /// Wakes branches of the same workflow, without a value: `tokio::sync::Notify`.
 #[derive(Debug)]

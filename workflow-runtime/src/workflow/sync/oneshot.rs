@@ -9,8 +9,7 @@ use std::task::{Context, Poll};
 use tokio::sync::oneshot;
 
 use super::{LOCAL, Local};
-use crate::workflow::DurableFuture;
-use crate::workflow::durable::Block;
+use crate::durable::{Block, DurableFuture};
 
 /// A channel for one value.
 pub fn channel<T>() -> (Sender<T>, Receiver<T>) {

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::{LOCAL, Local};
-use crate::workflow::DurableFuture;
-use crate::workflow::durable::Block;
+use crate::durable::{Block, DurableFuture};
 
 /// Permits that the branches of a workflow share: `tokio::sync::Semaphore`.
 /// Branches get them in the order in which they asked.

@@ -120,6 +120,9 @@ impl World {
         RunInfo {
             workflow: "test".into(),
             strict: true,
+            generation: 1,
+            parent: None,
+            mailbox_limit: 100,
             run,
             id: id.into(),
             seed: 7,
@@ -208,9 +211,9 @@ impl World {
             .actor
             .waiting_calls()
             .into_iter()
-            .filter_map(|call| match held.actor.call(call)?.target {
-                Target::Timer { due } if due <= now => Some((due, call)),
-                Target::Timer { .. } | Target::Step { .. } => None,
+            .filter_map(|call| {
+                let Target::Timer { due } = held.actor.call(call)?.target else { return None };
+                (due <= now).then_some((due, call))
             })
             .collect();
         due.sort_unstable();
@@ -248,9 +251,10 @@ impl World {
                 Some((spec.name, Some(spec.hash))),
                 "run {run} call {call} starts and is not durable"
             );
-            match spec.target {
-                Target::Timer { due } => drop(held.timers.insert(call, due)),
-                Target::Step { .. } => drop(held.running.insert(call)),
+            if let Target::Timer { due } = spec.target {
+                held.timers.insert(call, due);
+            } else {
+                held.running.insert(call);
             }
         }
     }

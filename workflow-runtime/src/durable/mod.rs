@@ -1,5 +1,9 @@
 //! What a workflow may await: futures whose results a replay sees again.
 
+#[cfg(feature = "futures")]
+mod combinators;
+mod foreign;
+
 use std::future::{Future, IntoFuture};
 use std::ops::DerefMut;
 use std::panic::Location;
@@ -20,13 +24,13 @@ use crate::turn::with_table;
 ///
 /// * calls of a [`#[step]`](macro@crate::step);
 /// * what the module [`workflow`](mod@crate::workflow) gives: `sleep`, `timeout`,
-///   `map`, the channels and locks of [`sync`](super::sync);
+///   `map`, the channels and locks of [`sync`](crate::workflow::sync);
 /// * calls of functions that are [`#[durable]`](macro@crate::durable);
 /// * `async` blocks in workflow code: their own awaits are checked;
 /// * combinations of these: `join!`, `select!`, `join_all`,
 ///   `FuturesUnordered`, `map`, `then`, `shared` and so on, boxes, pins and
 ///   references;
-/// * whatever [`assume_durable`](super::assume_durable) vouches for.
+/// * whatever [`assume_durable`](assume_durable) vouches for.
 ///
 /// The trait is object safe: `Pin<Box<dyn DurableFuture<Output = T>>>` can be
 /// awaited, and `Pin<Box<dyn Future<Output = T>>>` cannot.
@@ -52,7 +56,7 @@ pub trait DurableFuture: Future {}
 /// `FuturesUnordered` and `FuturesOrdered` of durable futures, `buffered` and
 /// `buffer_unordered` over them, `stream::iter` and the usual adapters are such
 /// streams (feature `futures`), and so are the receivers of
-/// [`sync::mpsc`](super::sync::mpsc).
+/// [`sync::mpsc`](crate::workflow::sync::mpsc).
 #[diagnostic::on_unimplemented(
     message = "[WF003] the items of `{Self}` cannot be awaited in a workflow: they are not recorded",
     label = "a replay would not get the same items from it",

@@ -1,0 +1,1 @@
+delete from early where number = ?1

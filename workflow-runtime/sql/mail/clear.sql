@@ -1,0 +1,1 @@
+delete from mailbox where run = ?1

@@ -1,0 +1,1 @@
+select count(*) from early where workflow_id = ?1

@@ -1,0 +1,1 @@
+delete from received where run = ?1

@@ -1,0 +1,1 @@
+delete from requests where run = ?1

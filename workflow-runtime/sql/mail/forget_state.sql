@@ -1,0 +1,1 @@
+delete from states where run = ?1

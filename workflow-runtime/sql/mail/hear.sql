@@ -1,0 +1,1 @@
+update active set heard = mail where run = ?1 returning mail

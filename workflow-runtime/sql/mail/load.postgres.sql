@@ -1,0 +1,1 @@
+select run, number, kind, name, call, body from mailbox where run = any ($1) order by number

@@ -1,0 +1,2 @@
+-- How many messages came for an open run.
+select mail from active where run = ?1

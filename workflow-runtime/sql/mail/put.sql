@@ -1,0 +1,1 @@
+insert into mailbox (run, message, kind, name, body, at) values (?1, ?2, ?3, ?4, ?5, ?6)

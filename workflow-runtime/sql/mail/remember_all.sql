@@ -1,0 +1,3 @@
+insert into received (message, run)
+select message, run from mailbox where run = ?1 and kind in ('signal', 'request')
+on conflict do nothing

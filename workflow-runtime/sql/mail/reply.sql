@@ -1,0 +1,1 @@
+select body from replies where message = ?1

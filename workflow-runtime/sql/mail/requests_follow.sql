@@ -1,0 +1,1 @@
+update requests set run = ?2 where run = ?1

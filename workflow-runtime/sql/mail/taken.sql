@@ -1,0 +1,1 @@
+update active set unread = unread - ?2 where run = ?1

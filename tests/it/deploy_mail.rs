@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use workflow_runtime::{BlockedKind, Filter, Result, Runtime, signal, step, workflow};
+use workflow_runtime::{
+    BlockedKind, Filter, OnParentEnd, Result, Runtime, durable, signal, step, workflow,
+};
 use workflow_tests::Place;
 
 use crate::steps::{World, builder};
@@ -16,10 +18,16 @@ fn version() -> u32 {
     VERSION.load(Ordering::SeqCst)
 }
 
-/// What the workflow does between its two steps.
+/// What the workflow does between its two steps, or beside the last.
+const NOTHING: u32 = 0;
 const SENDS: u32 = 1;
-const STARTS: u32 = 2;
-const NEITHER: u32 = 3;
+const SENDS_TWO: u32 = 2;
+const SENDS_TWO_SWAPPED: u32 = 3;
+const STARTS: u32 = 4;
+/// And does not wait for its end.
+const LEAVES: u32 = 5;
+/// Its child is in flight while the last step is.
+const RACES: u32 = 6;
 
 #[signal]
 struct Notice {
@@ -45,6 +53,13 @@ async fn escort(about: u32) -> Result<u32> {
     Ok(about)
 }
 
+/// Until it is cancelled.
+#[workflow]
+async fn patrol() -> Result<()> {
+    workflow::receive::<Notice>().await;
+    Ok(())
+}
+
 /// What it was told of before the last notice.
 #[workflow]
 async fn tower() -> Result<Vec<u32>> {
@@ -57,13 +72,33 @@ async fn tower() -> Result<Vec<u32>> {
     }
 }
 
+#[durable]
+async fn tells(about: u32) -> Result<()> {
+    workflow::send("tower", Notice { about }).await
+}
+
 #[workflow]
 async fn departs() -> Result<()> {
     let weight = weigh().await?;
     match version() {
-        SENDS => workflow::send("tower", Notice { about: weight }).await?,
-        STARTS => {
-            workflow::start(escort(weight)).await?;
+        SENDS => tells(weight).await?,
+        SENDS_TWO => {
+            tells(weight).await?;
+            tells(weight + 1).await?;
+        }
+        SENDS_TWO_SWAPPED => {
+            tells(weight + 1).await?;
+            tells(weight).await?;
+        }
+        STARTS => drop(workflow::start(escort(weight)).await?),
+        LEAVES => {
+            drop(workflow::start(escort(weight).on_parent_end(OnParentEnd::Abandon)));
+        }
+        RACES => {
+            return workflow::select! {
+                loaded = load() => loaded,
+                patrolled = patrol() => patrolled,
+            };
         }
         _ => {}
     }
@@ -96,10 +131,15 @@ async fn until_loading(place: &Place, world: &Arc<World>, version: u32) {
 #[tokio::test]
 async fn inserted_and_removed_sends_and_starts_are_reported_before_anything_is_sent() {
     let cases = [
-        (SENDS, NEITHER, "else { workflow::send(.., Notice { .. }).await?; }"),
-        (NEITHER, SENDS, "if workflow::patched(\"Notice\") { workflow::send"),
-        (STARTS, NEITHER, "else { escort(..).await?; }"),
-        (NEITHER, STARTS, "if workflow::patched(\"escort\") { escort(..).await?; }"),
+        (SENDS, NOTHING, "else { workflow::send(.., Notice { .. }).await?; }"),
+        (NOTHING, SENDS, "if workflow::patched(\"Notice\") { workflow::send"),
+        (SENDS_TWO, SENDS_TWO_SWAPPED, "{ workflow::send(.., Notice { ..new.. }) } else {"),
+        (STARTS, NOTHING, "else { escort(..).await?; }"),
+        (NOTHING, STARTS, "if workflow::patched(\"escort\") { escort(..).await?; }"),
+        (LEAVES, NOTHING, "child escort(4)"),
+        (NOTHING, LEAVES, "child escort(4)"),
+        (RACES, NOTHING, "if !workflow::patched(\"without-patrol\") { patrol(..).await?; }"),
+        (NOTHING, RACES, "if workflow::patched(\"patrol\") { patrol(..).await?; }"),
         (SENDS, STARTS, "child escort(4)"),
     ];
     for (before, after, told) in cases {
@@ -120,9 +160,14 @@ async fn inserted_and_removed_sends_and_starts_are_reported_before_anything_is_s
         // The last notice, after all that were sent.
         let tower = changed.handle(tower, "tower");
         tower.send(Notice { about: 0 }).await.unwrap();
-        assert_eq!(tower.result().await.unwrap(), vec![4; (before == SENDS).into()]);
+        let was_told: &[u32] = match before {
+            SENDS => &[4],
+            SENDS_TWO => &[4, 5],
+            _ => &[],
+        };
+        assert_eq!(tower.result().await.unwrap(), was_told);
         let runs = changed.client().list(Filter::default()).await.unwrap().runs().len();
-        assert_eq!(runs, 2 + usize::from(before == STARTS));
+        assert_eq!(runs, 2 + usize::from([STARTS, LEAVES, RACES].contains(&before)));
         changed.shutdown().await.unwrap();
         let fixed = life(&place, &world, before).await;
         fixed.handle(departs, "d").result().await.unwrap();

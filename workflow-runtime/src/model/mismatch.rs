@@ -108,19 +108,21 @@ impl Mismatch {
     pub fn fix(&self) -> Option<String> {
         match &self.cause {
             MismatchCause::Inserted(name) => {
-                Some(format!("if workflow::patched(\"{name}\") {{ {}; }}", self.code(name)))
+                Some(format!("if workflow::patched(\"{name}\") {{ {}; }}", self.awaited(name)))
             }
             MismatchCause::Removed(name) => Some(format!(
                 "if !workflow::patched(\"without-{name}\") {{ {}; }}",
-                self.code(name)
+                self.awaited(name)
             )),
             MismatchCause::Replaced { was, is } => Some(format!(
                 "if workflow::patched(\"{is}\") {{ {}; }} else {{ {}; }}",
-                self.code(is),
-                self.code(was)
+                self.awaited(is),
+                self.awaited(was)
             )),
             MismatchCause::Arguments(name) => Some(format!(
-                "if workflow::patched(\"{name}-2\") {{ {name}(..new..) }} else {{ {name}(..old..) }}"
+                "if workflow::patched(\"{name}-2\") {{ {} }} else {{ {} }}",
+                self.written(name, "..new.."),
+                self.written(name, "..old..")
             )),
             MismatchCause::Reordered
             | MismatchCause::ReturnedEarly
@@ -130,17 +132,30 @@ impl Mismatch {
         }
     }
 
-    /// How a call of that name stands in a workflow.
-    fn code(&self, name: &str) -> String {
-        let sides = self.calls.iter().flat_map(|call| [&call.recorded, &call.actual]);
-        let kind = sides.flatten().find(|call| call.name == name).map(|call| &*call.kind);
-        match kind {
-            Some("timer") => format!("workflow::{name}(..).await"),
-            Some(to @ ("send" | "ask")) => format!("workflow::{to}(.., {name} {{ .. }}).await?"),
-            Some("receive") => format!("workflow::receive::<{name}>().await"),
-            Some("reply") => "asked.reply(..).await".to_owned(),
-            _ => format!("{name}(..).await?"),
+    /// A call of that name, as it is awaited in a workflow.
+    fn awaited(&self, name: &str) -> String {
+        let call = self.written(name, "..");
+        match self.kind(name) {
+            Some("timer" | "receive") => format!("{call}.await"),
+            Some("reply") => call,
+            _ => format!("{call}.await?"),
         }
+    }
+
+    /// A call of that name, as it is made.
+    fn written(&self, name: &str, args: &str) -> String {
+        match self.kind(name) {
+            Some("timer") => format!("workflow::{name}({args})"),
+            Some(to @ ("send" | "ask")) => format!("workflow::{to}(.., {name} {{ {args} }})"),
+            Some("receive") => format!("workflow::receive::<{name}>()"),
+            Some("reply") => format!("asked.reply({args})"),
+            _ => format!("{name}({args})"),
+        }
+    }
+
+    fn kind(&self, name: &str) -> Option<&str> {
+        let sides = self.calls.iter().flat_map(|call| [&call.recorded, &call.actual]);
+        sides.flatten().find(|call| call.name == name).map(|call| &*call.kind)
     }
 }
 

@@ -426,6 +426,6 @@ async fn a_process_that_is_killed_while_it_makes_the_schema_leaves_all_of_it_or_
         client.start(doubled(1).id("it")).await.unwrap();
         let mut sql = schema.sql().await;
         let version = "select next from counters where name = 'schema'";
-        assert_eq!(sqlx::query_scalar(version).fetch_one(&mut sql).await.unwrap_or(0_i64), 1);
+        assert_eq!(sqlx::query_scalar(version).fetch_one(&mut sql).await.unwrap_or(0_i64), 3);
     }
 }

@@ -102,9 +102,11 @@ async fn no_crash_and_no_fault_among_them_loses_or_doubles_a_letter(sim: Sim) {
     sim.state(sim.client().clone());
     let owner = sim.start(mailbox_owner(1, Vec::new()).id("owner")).await;
     let sender = sim.start(mailbox_sender(1, 3)).await;
-    let canceller = sim.start(mailbox_canceller()).await;
+    let cancellers = [sim.start(mailbox_canceller()).await, sim.start(mailbox_canceller()).await];
     let refused = sender.result().await.unwrap();
-    canceller.result().await.unwrap();
+    for canceller in cancellers {
+        canceller.result().await.unwrap();
+    }
     let ended = owner.result().await;
     assert_eq!(owner.status().await.unwrap() == Status::Completed, ended.is_ok());
     each_parcel_is_at_one_place(&sim, 3, refused).await;

@@ -1,1 +1,2 @@
-update active set mail = ?2, unread = ?2 where run = ?1
+-- What went to a next generation: messages that it has not taken, and requests that it may answer.
+update active set mail = mail + ?2 + ?3, unread = unread + ?2 where run = ?1

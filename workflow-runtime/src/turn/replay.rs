@@ -143,7 +143,8 @@ impl<'a> Replay<'a> {
                 };
                 self.turn(&oldest, at, &recorded)
             }
-            (EventKind::Begun, None) => Err(corrupt("it has no decisions".to_owned())),
+            // It would have ended the run, and was prevented again.
+            (EventKind::Begun, None) => Ok(()),
             // It does not wait for what was stored before it.
             (EventKind::Cancelled, Some(recorded)) => {
                 self.turn(&Undelivered::Event(event.clone()), at, &recorded)

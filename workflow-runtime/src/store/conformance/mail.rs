@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::generations::{newest, reserved, restarting};
 use super::{ME, OTHER, at, commit, commit_one, ending, over, rows, rows_by, start};
 use crate::model::{
-    Answer, Block, CallId, Command, CommandKind, EventKind, Item, MailKind, Post, RunId, Start,
-    Status, Traffic, Undelivered,
+    Answer, Asker, Block, CallId, Command, CommandKind, EventKind, Item, MailKind, Post, RunId,
+    Start, Status, Traffic, Undelivered,
 };
 use crate::store::{SOUND, Store};
 
@@ -267,6 +267,67 @@ async fn a_child_is_cancelled_by_its_parent_and_nobody_elses_run_is(store: Arc<d
     assert_eq!(sorted, [0, 1], "{cancels:?}");
 }
 
+fn told(kind: CommandKind) -> Command {
+    Command { number: 0, kind, by: "ada".into(), reason: None, at: at(4_000) }
+}
+
+async fn a_dead_parent_that_is_redriven_finds_its_mail_and_the_ends_of_its_children(
+    store: Arc<dyn Store>,
+) {
+    reserved(&*store).await;
+    commit_one(&*store, start(1, "one")).await;
+    let children = vec![child(0, "child")];
+    commit_one(&*store, asking(rows(1, 1..=1), Traffic { children, ..Traffic::default() })).await;
+    send(&*store, "a", "one").await.unwrap();
+    // The child sleeps while its parent dies.
+    let child = newest(&*store, "child").await.run;
+    assert_eq!(store.claim(ME, at(9_000), 9, SOUND).await.unwrap(), [child]);
+    let mut sleeps = rows(child.0, 1..=1);
+    sleeps.park = Some(at(90_000_000));
+    commit_one(&*store, sleeps).await;
+    for life in 10_i64..16 {
+        let mut take_over = over(crate::model::WriterId(life), "b", life * 1_000_000);
+        take_over.max_claims = 3;
+        store.take_over(take_over).await.unwrap();
+        let writer = crate::model::WriterId(life);
+        store.claim(writer, at(life * 1_000_000), 9, 0..=9).await.unwrap();
+    }
+    assert_eq!(status(&*store, "one").await, Some(Status::Dead));
+    store.command(child, told(CommandKind::Terminate)).await.unwrap();
+    store.command(RunId(1), told(CommandKind::Redrive)).await.unwrap();
+    assert_eq!(store.claim(ME, at(80_000_000), 9, SOUND).await.unwrap(), [RunId(1)]);
+    let stored = store.load(&[RunId(1)]).await.unwrap().remove(0).1.unwrap();
+    let kinds: Vec<MailKind> = stored.mail.iter().map(|mail| mail.kind).collect();
+    assert_eq!(kinds, [MailKind::Signal, MailKind::Child]);
+    // What it does not take then waits for people.
+    let mut item = ending(rows(1, 2..=2), "{}");
+    item.heard = stored.record.open.map_or(0, |open| open.mail);
+    assert_eq!(commit_one(&*store, item).await, Answer::Committed);
+    let letters = store.dead_letters(None, 10).await.unwrap();
+    assert!(letters.iter().any(|letter| letter.body() == Some("{\"by\":\"a\"}")), "{letters:?}");
+}
+
+async fn a_request_that_was_taken_is_the_next_generations_and_has_a_reply_at_its_end(
+    store: Arc<dyn Store>,
+) {
+    reserved(&*store).await;
+    commit_one(&*store, start(1, "one")).await;
+    let asked = Post { asker: Some(Asker::Client), ..post("q", "one") };
+    store.post(vec![asked]).await.unwrap().remove(0).unwrap();
+    let (mail, heard) = news(&*store, 1).await;
+    let mut item = restarting(taking(1, 1, &[mail[0].0]), "one", "[2]");
+    item.heard = heard;
+    assert_eq!(commit_one(&*store, item).await, Answer::Committed);
+    let next = newest(&*store, "one").await.run;
+    assert_eq!(store.claim(ME, at(9_000), 9, SOUND).await.unwrap(), [next]);
+    assert!(store.reply("q").await.unwrap().is_none());
+    let stored = store.load(&[next]).await.unwrap().remove(0).1.unwrap();
+    let mut item = ending(rows(next.0, 1..=1), "{}");
+    item.heard = stored.record.open.map_or(0, |open| open.mail);
+    assert_eq!(commit_one(&*store, item).await, Answer::Committed);
+    assert!(store.reply("q").await.unwrap().is_some(), "nobody answers");
+}
+
 async fn whoever_ends_a_child_tells_its_parent(store: Arc<dyn Store>) {
     reserved(&*store).await;
     commit_one(&*store, start(1, "one")).await;
@@ -318,6 +379,8 @@ super::conformance! {
     what_was_not_received_goes_to_the_next_generation
     a_child_is_started_with_the_turn_that_asks_for_it_and_once
     a_child_is_cancelled_by_its_parent_and_nobody_elses_run_is
+    a_dead_parent_that_is_redriven_finds_its_mail_and_the_ends_of_its_children
+    a_request_that_was_taken_is_the_next_generations_and_has_a_reply_at_its_end
     whoever_ends_a_child_tells_its_parent
     signals_of_runs_go_with_their_turns
 }

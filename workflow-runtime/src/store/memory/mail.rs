@@ -190,11 +190,14 @@ impl Tables {
     }
 
     fn put(&mut self, run: RunId, message: Arc<str>, mail: Mail, at: Timestamp) {
-        let Some(active) = self.active.get_mut(&run) else { return };
-        active.mail += 1;
         let set_aside = self.blocked.keys().any(|(blocked, _)| *blocked == run);
-        if active.owner.is_none() && !set_aside {
-            active.due = active.due.min(at);
+        if let Some(active) = self.active.get_mut(&run) {
+            active.mail += 1;
+            if active.owner.is_none() && !set_aside {
+                active.due = active.due.min(at);
+            }
+        } else if !self.is_dead(run) {
+            return;
         }
         // A number that is given is before all that come.
         let number = if mail.number < 0 { mail.number } else { self.letters + 1 };
@@ -202,7 +205,13 @@ impl Tables {
         self.mailbox.insert((run, number), Letter { message, mail: Mail { number, ..mail } });
     }
 
-    /// A child's end, for its parent.
+    /// It may be redriven: its mail is kept.
+    fn is_dead(&self, run: RunId) -> bool {
+        let end = self.runs.get(&run).and_then(|run| run.end.as_ref());
+        end.is_some_and(|end| end.how == Ended::Dead)
+    }
+
+    /// A child's end, for its parent, if that goes on or may.
     pub(super) fn notify(&mut self, run: RunId, end: &End) {
         let Some(child) = self.runs.get(&run) else { return };
         // What is dead may be redriven.
@@ -283,6 +292,11 @@ impl Tables {
         let Some(run) = self.ids.get(&post.to).and_then(|all| all.last()).copied() else { return };
         let (name, body) = (Arc::clone(&post.name), Arc::clone(&post.body));
         let mail = Mail { number: 0, kind: post.kind(), name, call: None, body };
+        if self.is_dead(run) {
+            self.put(run, Arc::clone(&post.message), mail, post.at);
+            let request = post.asker.map(|asker| (Arc::clone(&post.message), (run, asker)));
+            return self.requests.extend(request);
+        }
         self.received.insert(Arc::clone(&post.message), run);
         match post.asker {
             None => self.dead_letters.extend(self.letter(run, &mail, post.at)),

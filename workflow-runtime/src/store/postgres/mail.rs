@@ -48,7 +48,8 @@ pub(super) async fn prepare(
     let traffic = || items.iter().flat_map(Item::all_traffic);
     let children: usize = traffic().map(|traffic| traffic.children.len()).sum();
     let mut first = 0;
-    if children > 0 {
+    // Before any run is locked: a next generation gets its number after that.
+    if children > 0 || items.iter().any(|item| item.successor.is_some()) {
         let count = i64::try_from(children).unwrap_or(i64::MAX);
         let reserve = include_str!("../../../sql/query/reserve.postgres.sql");
         let reserve = connection.query_scalar(reserve).bind("runs").bind(count);
@@ -186,6 +187,20 @@ async fn newest(connection: &mut Connection, id: &str) -> Done<Option<RunId>> {
     Ok(newest.fetch_optional(&mut **connection).await?.map(RunId))
 }
 
+/// The newest run of an id, locked if it is open. Whoever waited for the lock while
+/// it was restarted looks again.
+async fn lock_newest(connection: &mut Connection, id: &str) -> Done<Option<RunId>> {
+    let mut last = None;
+    loop {
+        let run = newest(connection, id).await?;
+        let Some(found) = run else { return Ok(None) };
+        if run == last || unread(connection, found.0).await?.is_some() {
+            return Ok(run);
+        }
+        last = run;
+    }
+}
+
 async fn take(connection: &mut Connection, run: RunId, numbers: &[i64]) -> Done<()> {
     let mut taken = 0_i64;
     for number in numbers {
@@ -249,11 +264,10 @@ pub(super) async fn unread(connection: &mut Connection, run: i64) -> Done<Option
 /// Delivers a signal, once.
 async fn post(connection: &mut Connection, post: &Post) -> Done<Delivered> {
     let (to, message) = (post.to.to_string(), post.message.to_string());
-    let run = newest(connection, &to).await?;
+    // Locked before it is asked whether the message is known.
+    let run = lock_newest(connection, &to).await?;
     let waiting = match run {
-        // Locked before it is asked whether the message is known.
         Some(run) => {
-            unread(connection, run.0).await?;
             // What was sent before comes before.
             let early = connection.query_as::<(i64, i64)>(sql!("early_of")).bind(to.clone());
             for (number, at) in early.fetch_all(&mut **connection).await? {
@@ -322,11 +336,21 @@ pub(super) async fn bury(connection: &mut Connection, run: RunId, at: Timestamp)
     reply::leave_unanswered(connection, run, at).await
 }
 
-/// The end of a child, for its parent, if that is open.
+/// Whether a run is open, or dead: then it may be redriven. It is locked.
+pub(super) async fn takes_mail(connection: &mut Connection, run: i64) -> Done<bool> {
+    Ok(unread(connection, run).await?.is_some() || is_dead(connection, run).await?)
+}
+
+async fn is_dead(connection: &mut Connection, run: i64) -> Done<bool> {
+    let is_dead = connection.query_scalar(own_sql!("is_dead")).bind(run);
+    Ok(is_dead.fetch_optional(&mut **connection).await?.unwrap_or(false))
+}
+
+/// The end of a child, for its parent, if that goes on or may.
 pub(super) async fn notify(connection: &mut Connection, run: RunId, at: Timestamp) -> Done<()> {
     let parent = connection.query_scalar::<i64>(sql!("parent")).bind(run.0);
     let Some(parent) = parent.fetch_optional(&mut **connection).await? else { return Ok(()) };
-    if unread(connection, parent).await?.is_none() {
+    if !takes_mail(connection, parent).await? {
         return Ok(());
     }
     let notify = connection.query(sql!("notify")).bind(run.0);
@@ -342,14 +366,11 @@ async fn follow(connection: &mut Connection, run: RunId) -> Done<()> {
     let Some(next) = next.fetch_optional(&mut **connection).await? else { return Ok(()) };
     let follow = connection.query(sql!("follow")).bind(run.0).bind(next);
     let followed = follow.execute(&mut **connection).await?.rows_affected();
-    if followed > 0 {
-        let count = i64::try_from(followed).unwrap_or(i64::MAX);
-        let done = connection.query(sql!("followed")).bind(next).bind(count);
-        done.execute(&mut **connection).await?;
-    }
     let requests = connection.query(sql!("requests_follow")).bind(run.0).bind(next);
-    requests.execute(&mut **connection).await?;
-    Ok(())
+    let open = requests.execute(&mut **connection).await?.rows_affected();
+    let [followed, open] = [followed, open].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    let done = connection.query(sql!("followed")).bind(next).bind(followed).bind(open);
+    done.execute(&mut **connection).await.map(drop)
 }
 
 /// What the run of a workflow id shows.
@@ -375,9 +396,11 @@ async fn any_early(connection: &mut Connection) -> Done<bool> {
 
 /// Signals whose runs have been started since.
 async fn adopt_early(connection: &mut Connection) -> Done<()> {
-    let arrived = connection.query_as::<(i64, i64, i64)>(sql!("arrived"));
-    for (number, at, run) in arrived.fetch_all(&mut **connection).await? {
-        adopt(connection, number, at, run).await?;
+    let arrived = connection.query_as::<(i64, i64, String)>(own_sql!("arrived"));
+    for (number, at, id) in arrived.fetch_all(&mut **connection).await? {
+        if let Some(run) = lock_newest(connection, &id).await? {
+            adopt(connection, number, at, run.0).await?;
+        }
     }
     Ok(())
 }
@@ -387,12 +410,15 @@ async fn adopt(connection: &mut Connection, number: i64, at: i64, run: i64) -> D
     // Its lock comes first: somebody else may have adopted it meanwhile.
     let is_open = unread(connection, run).await?.is_some();
     let adopt = connection.query(sql!("adopt")).bind(number).bind(run);
-    if adopt.execute(&mut **connection).await?.rows_affected() == 0 {
+    let adopted = adopt.execute(&mut **connection).await?.rows_affected() > 0;
+    if adopted {
+        let request = connection.query(sql!("adopt_request")).bind(number).bind(run);
+        request.execute(&mut **connection).await?;
+    }
+    connection.query(sql!("adopted")).bind(number).execute(&mut **connection).await?;
+    if !adopted || is_dead(connection, run).await? {
         return Ok(());
     }
-    let request = connection.query(sql!("adopt_request")).bind(number).bind(run);
-    request.execute(&mut **connection).await?;
-    connection.query(sql!("adopted")).bind(number).execute(&mut **connection).await?;
     if is_open {
         return wake(connection, run, at).await;
     }

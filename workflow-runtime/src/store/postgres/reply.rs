@@ -52,7 +52,7 @@ pub(super) async fn answer(
             reply.bind(run.0).bind(body).bind(at).execute(&mut **connection).await?;
         }
         Asker::Call(asker, CallId(call)) => {
-            if mail::unread(connection, asker.0).await?.is_none() {
+            if !mail::takes_mail(connection, asker.0).await? {
                 return Ok(());
             }
             let call = i32::try_from(call).unwrap_or(i32::MAX);

@@ -237,27 +237,35 @@ pub(super) fn bury(connection: &Connection, run: RunId, at: Timestamp) -> rusqli
     reply::leave_unanswered(connection, run, at)
 }
 
-/// The end of a child, for its parent, if that is open.
+/// The end of a child, for its parent, if that goes on or may.
 pub(super) fn notify(connection: &Connection, run: RunId, at: Timestamp) -> rusqlite::Result<()> {
     let mut parent = connection.prepare_cached(sql!("parent"))?;
     let parent: Option<i64> = parent.query_row([run.0], |row| row.get(0)).optional()?;
     let Some(parent) = parent else { return Ok(()) };
-    let mut unread = connection.prepare_cached(sql!("unread"))?;
-    if unread.exists([parent])? && connection.prepare_cached(sql!("notify"))?.execute([run.0])? > 0
+    if takes_mail(connection, parent)?
+        && connection.prepare_cached(sql!("notify"))?.execute([run.0])? > 0
     {
         connection.prepare_cached(sql!("wake"))?.execute([parent, at.as_millis()])?;
     }
     Ok(())
 }
 
+/// Whether a run is open, or dead: then it may be redriven.
+pub(super) fn takes_mail(connection: &Connection, run: i64) -> rusqlite::Result<bool> {
+    Ok(connection.prepare_cached(sql!("unread"))?.exists([run])? || is_dead(connection, run)?)
+}
+
+fn is_dead(connection: &Connection, run: i64) -> rusqlite::Result<bool> {
+    let mut is_dead = connection.prepare_cached(sql!("is_dead"))?;
+    Ok(is_dead.query_row([run], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
 /// What a run has not taken goes to its next generation.
 pub(super) fn follow(connection: &Connection, run: RunId, next: RunId) -> rusqlite::Result<()> {
     let followed = connection.prepare_cached(sql!("follow"))?.execute([run.0, next.0])?;
-    if followed > 0 {
-        let count = i64::try_from(followed).unwrap_or(i64::MAX);
-        connection.prepare_cached(sql!("followed"))?.execute([next.0, count])?;
-    }
-    connection.prepare_cached(sql!("requests_follow"))?.execute([run.0, next.0])?;
+    let open = connection.prepare_cached(sql!("requests_follow"))?.execute([run.0, next.0])?;
+    let [followed, open] = [followed, open].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    connection.prepare_cached(sql!("followed"))?.execute([next.0, followed, open])?;
     Ok(())
 }
 
@@ -289,9 +297,14 @@ fn adopt_early(connection: &Connection) -> rusqlite::Result<()> {
 /// A signal that waited for its run is the run's.
 fn adopt(connection: &Connection, number: i64, at: i64, run: i64) -> rusqlite::Result<()> {
     let is_open = connection.prepare_cached(sql!("unread"))?.exists([run])?;
-    connection.prepare_cached(sql!("adopt"))?.execute([number, run])?;
-    connection.prepare_cached(sql!("adopt_request"))?.execute([number, run])?;
+    let adopted = connection.prepare_cached(sql!("adopt"))?.execute([number, run])?;
+    if adopted > 0 {
+        connection.prepare_cached(sql!("adopt_request"))?.execute([number, run])?;
+    }
     connection.prepare_cached(sql!("adopted"))?.execute([number])?;
+    if adopted == 0 || is_dead(connection, run)? {
+        return Ok(());
+    }
     if !is_open {
         return bury(connection, RunId(run), Timestamp::from_millis(at));
     }

@@ -33,7 +33,7 @@ pub(super) fn answer(
             connection.prepare_cached(sql!("reply_to_client"))?.execute(row)?;
         }
         Some(Asker::Call(asker, call)) => {
-            if !connection.prepare_cached(sql!("unread"))?.exists([asker.0])? {
+            if !super::mail::takes_mail(connection, asker.0)? {
                 return Ok(());
             }
             let row = params![asker.0, format!("reply-{message}"), call.0, body, at];

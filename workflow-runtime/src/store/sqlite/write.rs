@@ -190,6 +190,7 @@ fn apply(batch: &mut Batch<'_>, item: &Item) -> rusqlite::Result<Answer> {
         return Ok(answer);
     }
     // Also what is sent again: it is there once.
+    batch.rare.commands |= item.all_traffic().any(|traffic| !traffic.cancels.is_empty());
     mail::traffic(batch.connection, item, answer)
 }
 

@@ -7,7 +7,10 @@ use super::bench::{Bench, Code, STRICT, at};
 use super::chance::Rng;
 use super::programs::SHAPES;
 use super::{result_of, sleep, step, workflow};
-use crate::model::{Answer, BlockedKind, CallId, EventKind, WorkflowFuture};
+use crate::model::{
+    Answer, BlockedKind, CallId, Command, CommandKind, Commanded, EventKind, RunId, WorkflowFuture,
+    WriterId,
+};
 use crate::store::Tables;
 use crate::turn::actor::Fate;
 use crate::turn::{Actor, Target};
@@ -261,6 +264,37 @@ fn panics_after_charge() -> WorkflowFuture {
         let (a, b) = tokio::join!(charged, step("mail", 1));
         step("confirm", a + &b).await
     })
+}
+
+#[test]
+fn an_end_of_a_mended_run_that_a_cancellation_prevents_leaves_a_history_that_goes_on() {
+    fn code() -> WorkflowFuture {
+        workflow(async {
+            let charged = step("charge", 1).await;
+            assert!(!BROKEN.get(), "not yet");
+            charged
+        })
+    }
+    BROKEN.set(true);
+    let mut bench = Bench::start(code);
+    bench.end(0);
+    assert!(matches!(bench.fate, Some(Fate::Blocked)));
+    BROKEN.set(false);
+    let (stored, now) = (bench.stored(), bench.now + 100);
+    bench.tables.seize(RunId(1), WriterId(now), at(now));
+    let identity = Bench::identity(now);
+    let actor = Actor::recover(Bench::info(), identity, &stored, Ok(code()), at(now));
+    // Somebody cancels it before the turn that ends it is in.
+    let (kind, by) = (CommandKind::Cancel, "ada".into());
+    let cancel = Command { number: 0, kind, by, reason: None, at: at(now) };
+    assert_eq!(bench.tables.command(RunId(1), cancel), Commanded::Accepted);
+    let bench = Bench::around(bench.tables, actor, now);
+    assert!(matches!(bench.fate, Some(Fate::ReadAgain)));
+    let begun = bench.stored().history.pop().unwrap();
+    assert!(begun.kind == EventKind::Begun && begun.decided.is_none());
+    let bench = bench.crash(code);
+    assert!(bench.report().is_none(), "{:?}", bench.report());
+    assert!(matches!(bench.fate, Some(Fate::Ended(_))));
 }
 
 #[test]

@@ -55,7 +55,8 @@ impl<R: Request> Asking<R> {
     }
 
     /// The id of the request: 1 to 512 bytes. Asked again under one id, also from
-    /// another process, it is the same request, and has one reply.
+    /// another process, it is the same request, and has one reply: that is kept as
+    /// long as the run.
     pub fn message_id(mut self, id: impl Into<String>) -> Self {
         self.message = Some(id.into().into());
         self
@@ -65,6 +66,8 @@ impl<R: Request> Asking<R> {
         let Self { client, to, name, body, message, patience, .. } = self;
         let body = body?;
         client.check_message(&to, message.as_deref()).map_err(|error| failure(&error))?;
+        // Under an id of the caller's it may be asked again: its reply stays.
+        let is_asked_once = message.is_none();
         let message = message.unwrap_or_else(|| client.new_id());
         let post = Post {
             body: request_body(&message, &body),
@@ -92,7 +95,7 @@ impl<R: Request> Asking<R> {
             let message = format!("the reply to `{name}` cannot be read: {error}");
             Failure::of_kind(FailureKind::Unreadable, message)
         })?;
-        if let Err(error) = client.store.reply_read(&message).await {
+        if is_asked_once && let Err(error) = client.store.reply_read(&message).await {
             tracing::debug!("a reply that was read stays: {error}");
         }
         reply

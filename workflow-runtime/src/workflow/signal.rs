@@ -180,13 +180,14 @@ impl<S: Signal> crate::durable::DurableStream for Signals<S> {}
 ///
 /// # Guarantees
 ///
-/// It is delivered once: the message is one commit with the turn that sends it.
+/// It is delivered once: the message is one commit with the turn that sends it. For
+/// an id that nobody has yet it waits for whoever starts it.
 ///
 /// # Errors
 ///
-/// A failure of kind [`Undelivered`](FailureKind::Undelivered): there is no such
-/// run, it has ended, or its mailbox is full. [`Unstorable`](FailureKind::Unstorable):
-/// the signal is too large, or JSON cannot carry it.
+/// A failure of kind [`Undelivered`](FailureKind::Undelivered): the run has ended, or
+/// its mailbox is full. [`Unstorable`](FailureKind::Unstorable): the signal is too
+/// large, JSON cannot carry it, or the id is not one of 1 to 512 bytes.
 ///
 /// # Cancel safety
 ///
